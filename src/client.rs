@@ -1,4 +1,4 @@
-//! A client of the HTTP interface.
+//! The client of the HTTP interface.
 
 mod backup;
 mod batch;
@@ -34,18 +34,19 @@ use crate::model::{
     Registrations, Span,
 };
 
-/// How long a node may take beyond what it was asked to wait. Guesses: a busy disk answers within seconds.
+/// How long a node may take beyond the time that it was asked to wait. A guess: a busy disk answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes of an event, or of an answer to a line of a batch; it has a few kilobytes.
+/// The maximum size in bytes of an event, or of the answer to a line of a batch. They usually have a few kilobytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// Talks to a node, or to whichever of several answers; cheap to clone.
+/// A client of one node, or of several nodes of a cluster, whichever answers. It is cheap to clone.
 ///
-/// With several nodes a call that reads goes to the next node where one cannot be reached, or refuses for now (503, 507). So
-/// does a registration, under one id, so that it stays one, and [`activate`](Self::activate), which may be done twice. Other
-/// changes do so only where the first node certainly has done nothing. Which node answered last is asked first from then on.
-/// Streams of events, backups and [`leave`](Self::leave) are about one node, and ask the first; [`follow`](Self::follow) goes
-/// from one node's events to another's.
+/// Where there are several nodes, a call that reads goes to the next node when one cannot be reached or refuses for now
+/// (503, 507). So does a registration, always under the same id, so that it stays one registration, and so does
+/// [`activate`](Self::activate), which may be repeated. Other changes go to the next node only where the first one has
+/// certainly done nothing. The node that answered last is asked first from then on. Streams of events, backups and
+/// [`leave`](Self::leave) concern one node, and ask the first; [`follow`](Self::follow) goes from one node's events to
+/// another's.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), forename::client::ClientError> {
@@ -72,8 +73,8 @@ pub struct Client {
 type Result<T> = std::result::Result<T, ClientError>;
 
 impl Client {
-    /// A client of the node at this address, like `http://127.0.0.1:7400`, or `https://` where the node, or a proxy
-    /// before it, speaks TLS. Proxies of the environment are not used.
+    /// Makes a client of the node at this address, like `http://127.0.0.1:7400`, or `https://` where the node, or a
+    /// proxy in front of it, uses TLS. Proxies from the environment are not used.
     ///
     /// # Errors
     /// The address is no `http` or `https` address.
@@ -81,7 +82,7 @@ impl Client {
         Self::any_of([address])
     }
 
-    /// A client of whichever of these nodes answers, which are members of one cluster.
+    /// Makes a client of several nodes, which are members of one cluster. Any of them may answer.
     ///
     /// # Errors
     /// There is no address, or one is no `http` or `https` address.
@@ -92,62 +93,64 @@ impl Client {
         Ok(Self { http, nodes, token: None, trust, owner: None, known: cluster::Known::default() })
     }
 
-    /// The same with an API token, for a node that asks for one.
+    /// Returns this client with an API token, for a node that asks for one.
     ///
     /// # Errors
     /// The token has characters that cannot be sent.
     pub fn with_token(self, secret: &str) -> Result<Self> {
         let mut value = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ClientError::Token)?;
-        // Kept out of logs.
+        // Debug output does not show the token.
         value.set_sensitive(true);
         let http = tls::connections(&self.nodes, Some(&value), &self.trust)?;
         Ok(Self { http, token: Some(value), ..self })
     }
 
-    /// The same, trusting the certificates of a PEM file and no others.
+    /// Returns this client so that it trusts the certificates in a PEM file, and no others.
     ///
     /// # Errors
-    /// [`ClientError::Ca`] where there is none in it.
+    /// [`ClientError::Ca`] where the file has no certificate.
     pub fn with_ca(self, pem: &[u8]) -> Result<Self> {
         let trust = tls::Trust { ca: Some(tls::certificates(pem)?), ..self.trust.clone() };
         let http = tls::connections(&self.nodes, self.token.as_ref(), &trust)?;
         Ok(Self { http, trust, ..self })
     }
 
-    /// The same, showing the certificate of a PEM file, which has its key too, to nodes that ask for one.
+    /// Returns this client so that it shows a certificate to nodes that ask for one. The PEM file has the certificate
+    /// and its key.
     ///
     /// # Errors
-    /// [`ClientError::Identity`] where there are not both in it, or they do not go together.
+    /// [`ClientError::Identity`] where one of them is missing, or they do not belong together.
     pub fn with_identity(self, pem: &[u8]) -> Result<Self> {
         let trust = tls::Trust { identity: Some(tls::identity(pem)?), ..self.trust.clone() };
         let http = tls::connections(&self.nodes, self.token.as_ref(), &trust)?;
         Ok(Self { http, trust, ..self })
     }
 
-    /// The same with an owner that is named where a registration is changed by its id. A token with the scope `claim` may change
-    /// no others'; without it, only what was opened with the token and is open.
+    /// Returns this client with an owner, which it names when it changes a registration by its id. With the scope
+    /// `claim` a token may change registrations of the named owner only; without that scope, only open registrations
+    /// that were made with the same token.
     #[must_use]
     pub fn for_owner(self, owner: &str) -> Self {
         Self { owner: Some(owner.to_owned()), ..self }
     }
 
-    /// The address of the node, or of the first of several.
+    /// Returns the address of the node, or of the first one of several.
     #[must_use]
     pub fn address(&self) -> &str {
         nodes::shown(self.nodes.first())
     }
 
-    /// A client of each node alone.
+    /// Returns one client for each node.
     fn each(&self) -> Vec<Self> {
         self.nodes.each().map(|nodes| Self { nodes, ..self.clone() }).collect()
     }
 
-    /// The same of the first node alone.
+    /// Returns a client of the first node alone.
     fn first(&self) -> Self {
         Self { nodes: self.nodes.only_first(), ..self.clone() }
     }
 
-    /// What became of a registration.
+    /// Returns the present state of a registration.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
@@ -155,7 +158,8 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string()], &[])?).await
     }
 
-    /// The same when it is final, or after `timeout` with what is known then, whoever is out of reach.
+    /// Waits until a registration is final, also where a member is out of reach. After `timeout` it returns the state
+    /// at that time.
     ///
     /// # Errors
     /// [`ProblemType::NoRegistration`] where the node knows none of this id.
@@ -165,15 +169,15 @@ impl Client {
         self.answer(request.timeout(timeout.saturating_add(PATIENCE))).await
     }
 
-    /// Who holds a name.
+    /// Returns who holds a name.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`] where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`] where the name breaks a rule of its namespace.
     pub async fn name(&self, namespace: &str, name: &str) -> Result<Name> {
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &[])?).await
     }
 
-    /// The rules of a namespace.
+    /// Returns the rules of a namespace.
     ///
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
@@ -181,26 +185,28 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "namespaces", namespace], &[])?).await
     }
 
-    /// Changes what a patch names of a namespace's rules. They apply at this node from the answer on, at the others as soon
-    /// as they arrive.
+    /// Changes the rules of a namespace that the patch names. When this returns they apply at this node, and at the
+    /// other nodes as soon as they arrive.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidRequest`] where there cannot be such rules, [`ProblemType::NamespaceInUse`] where names of it are
-    /// taken that would not be found by them, [`ProblemType::RulesChanged`] where the patch is meant for other ones.
+    /// [`ProblemType::InvalidRequest`] where the rules are not valid, [`ProblemType::NamespaceInUse`] where names are
+    /// taken that the new rules would not find, [`ProblemType::RulesChanged`] where the patch is meant for another
+    /// version.
     pub async fn change_namespace(&self, namespace: &str, patch: &NamespacePatch) -> Result<Namespace> {
         self.answer(self.call(Method::PATCH, &["v1", "namespaces", namespace], &[])?.json(patch)).await
     }
 
-    /// Gives a namespace its rules. They apply at this node from the answer on, at the others as soon as they arrive.
+    /// Sets the rules of a namespace. When this returns they apply at this node, and at the other nodes as soon as they
+    /// arrive.
     ///
     /// # Errors
     /// [`ProblemType::RulesChanged`] where the node has another version than `if_version`,
-    /// [`ProblemType::NamespaceInUse`] where names are taken whose keys would be others; nothing was changed.
+    /// [`ProblemType::NamespaceInUse`] where names are taken that would get other keys; nothing was changed.
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         self.answer(self.call(Method::PUT, &["v1", "namespaces", namespace], &[])?.json(body)).await
     }
 
-    /// A page of an owner's registrations, earliest first, after a place that the page before it gave.
+    /// Returns a page of an owner's registrations, earliest first. `after` is the place that the page before gave.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
@@ -211,17 +217,18 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "owners", owner, "registrations"], &query)?).await
     }
 
-    /// A page of the event feed, after this cursor; none for the first page of what the node keeps.
+    /// Returns a page of the event feed, from the event after this cursor on. Without a cursor it is the first page of
+    /// what the node keeps.
     ///
     /// # Errors
     /// [`ProblemType::EventsCompacted`] where the node no longer keeps all events after the cursor,
-    /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since; both say after which one to go on.
+    /// [`ProblemType::CursorUnknown`] where the node has begun a new feed since. Both give the cursor to go on with.
     pub async fn events(&self, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
         self.answer(self.call(Method::GET, &["v1", "events"], &events::pairs(query, after))?).await
     }
 
-    /// The event feed after this cursor as it grows, or, with none, all of it that the node keeps. The connection is made by the first
-    /// [`next`](EventStream::next), and again whenever it is lost.
+    /// Returns the event feed after this cursor as a stream, or all that the node keeps where there is no cursor. The
+    /// first [`next`](EventStream::next) makes the connection, and it is made again whenever it is lost.
     #[must_use]
     pub fn stream(&self, after: Option<Cursor>, query: EventQuery) -> EventStream {
         EventStream::new(self.first(), after, query)
@@ -230,13 +237,14 @@ impl Client {
     fn call(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder> {
         let reads = method == Method::GET;
         let request = self.http.request(method, self.url(path, query)?).timeout(PATIENCE);
-        // A node takes no change that does not say so, also where it has no body: a form of a web page cannot say it.
+        // A node refuses a change that does not declare JSON, also one without a body, because a form of a web page
+        // cannot declare it.
         Ok(if reads { request } else { request.header(CONTENT_TYPE, "application/json") })
     }
 
-    /// Each part of the path becomes one segment, slashes in it encoded.
+    /// Makes a URL in which each part of the path is one segment; slashes in a part are encoded.
     fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url> {
-        // URLs have no way to write these as segments: they mean "here" and "up" however they are encoded.
+        // URLs cannot have these parts as segments: they mean "here" and "up" however they are encoded.
         if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
             return Err(ClientError::Path((*part).to_owned()));
         }
@@ -250,9 +258,9 @@ impl Client {
         Ok(url)
     }
 
-    /// Sends a request to one node after the other, until one has done or refused it for good.
+    /// Sends a request to one node after the other, until one has done it or refused it for good.
     ///
-    /// `repeats`: it may be sent to another node also where this one may have done it.
+    /// With `repeats` the request may be sent to another node also where this one may have done it.
     async fn send(&self, request: RequestBuilder, repeats: bool) -> Result<Response> {
         let request = self.meant(request).build().map_err(|error| self.unreachable(&error))?;
         let repeats = repeats || request.method() == Method::GET;
@@ -296,7 +304,7 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| self.not_understood(status, error.to_string()))
     }
 
-    /// The error that an answer without success stands for.
+    /// Returns the error for an answer that is not a success.
     async fn failure(&self, response: Response) -> ClientError {
         let status = response.status();
         match response.bytes().await {

@@ -1,4 +1,5 @@
-//! The settings of a node: flags beat the environment, that beats the file, that beats the defaults.
+//! The settings of a node. Flags come before environment variables, these before the file, and the file before the
+//! defaults.
 
 mod error;
 
@@ -20,11 +21,11 @@ pub use crate::audit::Audit;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::node::{JoinConfig, MIN_FREE, NodeConfig};
 
-/// The port of the HTTP interface.
+/// The default port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
-/// The port for other nodes.
+/// The default port for other nodes.
 pub const PEER_PORT: u16 = 7401;
-/// Where a node keeps its state.
+/// The default directory of a node's state.
 pub const DATA_DIR: &str = "./forename-data";
 
 /// Settings from one source; what is not set is left to the next. Each field is a flag, the variable `FORENAME_` with the
@@ -173,15 +174,15 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:7400")
 }
 
-/// Where certificates are, as a configuration file says it.
+/// The paths of the certificates in a configuration file.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsTable {
     /// The node's certificate.
     pub cert: Option<PathBuf>,
-    /// Its key.
+    /// The key of the certificate.
     pub key: Option<PathBuf>,
-    /// The authorities of callers' certificates.
+    /// The authorities of the clients' certificates.
     #[serde(alias = "client-ca")]
     pub client_ca: Option<PathBuf>,
 }
@@ -194,36 +195,36 @@ struct TokenFile {
     api_token: Vec<ApiToken>,
 }
 
-/// The settings that count.
+/// The complete settings, with the defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where HTTP listens.
+    /// The address on which HTTP listens.
     pub http: SocketAddr,
-    /// Who may call it.
+    /// The API tokens.
     pub tokens: ApiTokens,
-    /// The names of the node, and the web pages that may call it.
+    /// The host names of the node, and the origins of web pages that may call it.
     pub gate: Gate,
-    /// Close the data directory to others.
+    /// True where other users' permissions on the data directory are removed at the start.
     pub fix_permissions: bool,
-    /// How fast callers may be.
+    /// The number of requests a second that a caller may send.
     pub rate: Rate,
-    /// How many connections there may be.
+    /// The limits of HTTP connections.
     pub connections: Connections,
-    /// How HTTP is encrypted; none: not at all.
+    /// The certificates for HTTPS. Without them the interface is served as plain HTTP.
     pub tls: Option<Tls>,
-    /// Where it is written what administrators do, besides the log.
+    /// The file to which the audit log is written besides the log.
     pub audit_log: Option<PathBuf>,
-    /// What is logged; none for what the program does by default.
+    /// The filter of the log; none for the default of the program.
     pub log: Option<String>,
-    /// The node's own.
+    /// The settings of the node itself.
     pub node: NodeConfig,
 }
 
 impl Partial {
-    /// The settings in a TOML file.
+    /// Reads the settings of a TOML file.
     ///
     /// # Errors
-    /// It cannot be read, or has keys or values that do not fit.
+    /// The file cannot be read, or has keys or values that are not valid.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         Self::from_toml(&text).map_err(|error| ConfigError::File { path: path.to_owned(), error: Box::new(error) })
@@ -237,10 +238,10 @@ impl Partial {
         Ok(settings)
     }
 
-    /// The settings in variables named `FORENAME_…`, which `lookup` finds. An empty one counts as not set.
+    /// Reads the settings of the variables `FORENAME_…`, which `lookup` finds. An empty variable counts as not set.
     ///
     /// # Errors
-    /// A value does not fit.
+    /// A value is not valid.
     #[cfg(feature = "cli")]
     pub fn from_variables(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Self::default();
@@ -255,7 +256,7 @@ impl Partial {
         Ok(settings)
     }
 
-    /// These settings, and `lower`'s where they leave something out.
+    /// Returns these settings, and those of `lower` where these leave something out.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         Self {
@@ -288,10 +289,11 @@ impl Partial {
         }
     }
 
-    /// The settings with the defaults in place.
+    /// Fills in the defaults.
     ///
     /// # Errors
-    /// They contradict each other, would open the node to strangers, or the file of API tokens cannot be read.
+    /// The settings contradict each other or would open the node to strangers, or the file of API tokens cannot be
+    /// read.
     pub fn finish(self) -> Result<Settings, ConfigError> {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let http = self.http.unwrap_or_else(|| loopback(HTTP_PORT));
@@ -307,7 +309,7 @@ impl Partial {
         let tls = tls(self.tls_cert, self.tls_key, self.tls_client_ca)?;
         let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR.into());
         let join = join(self.join, self.token, self.join_token_file, &data_dir)?;
-        // Tells nodes apart also where nobody named them.
+        // The address tells nodes apart where nobody has named them.
         let label = self.name.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
         let node = NodeConfig {
             data_dir,
@@ -337,7 +339,7 @@ impl Partial {
     }
 }
 
-/// How HTTP is encrypted, with what is in these files.
+/// Reads the certificates for HTTPS from these files.
 fn tls(cert: Option<PathBuf>, key: Option<PathBuf>, client_ca: Option<PathBuf>) -> Result<Option<Tls>, ConfigError> {
     match (cert, key, client_ca) {
         (None, None, None) => Ok(None),
@@ -352,8 +354,8 @@ fn connections(most: Option<u32>, of_address: Option<u32>) -> Connections {
     Connections { most: or(most, defaults.most), most_of_address: or(of_address, defaults.most_of_address), ..defaults }
 }
 
-/// How the node joins. An address alone is of no use; the token may name addresses. Where the node has a state it joins no
-/// more, and the file may have been removed.
+/// Returns how the node joins. An address alone is not enough, while the token may contain addresses. A node that has a
+/// state does not join any more, and the file of the join token may be gone by then.
 fn join(
     address: Option<String>,
     token: Option<String>,
@@ -379,7 +381,7 @@ fn join(
     }
 }
 
-/// The tokens of the settings, and those of a file.
+/// Returns the API tokens of the settings together with those of a file.
 fn api_tokens(mut tokens: Vec<ApiToken>, file: Option<PathBuf>) -> Result<ApiTokens, ConfigError> {
     if let Some(path) = file {
         let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::Read { path: path.clone(), error })?;

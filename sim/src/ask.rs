@@ -1,4 +1,5 @@
-//! Requests that the simulator's own checks send to nodes. Each runs the simulated world on until the node has answered.
+//! Requests that the simulator itself sends to nodes for its checks. Each request lets the simulated time pass until
+//! the node has answered.
 
 use forename::model::{Cluster, NameRef, OwnerPlace, Registration, limits};
 use forename::replica::any::{Answer, Answered as Reply, Request};
@@ -8,7 +9,7 @@ use crate::plan::Host;
 use crate::violation::Violation;
 use crate::world::World;
 
-/// Asks a node and waits up to a second for its answer.
+/// Asks a node, and waits up to a second for its answer.
 pub(crate) fn ask(
     world: &mut World,
     host: Host,
@@ -17,8 +18,8 @@ pub(crate) fn ask(
     Ok(ask_all(world, host, vec![request.into()])?.pop())
 }
 
-/// As [`ask`], but waits up to seven seconds: a node that has just started does not answer some requests before it has compared
-/// logs with a majority, or has tried to for five seconds.
+/// Asks a node as [`ask`] does, but waits up to seven seconds. A node that has just started answers some requests only
+/// after it has compared logs with a majority, or has tried to for five seconds.
 pub(crate) fn ask_patiently(
     world: &mut World,
     host: Host,
@@ -36,7 +37,8 @@ pub(crate) fn ask_patiently(
     Ok(world.clients.answer(number))
 }
 
-/// Asks a node several things at once and waits up to a second for its answers; fewer where it does not give all.
+/// Asks a node several requests at once, and waits up to a second for the answers. Answers that do not come are
+/// missing.
 pub(crate) fn ask_all(
     world: &mut World,
     host: Host,
@@ -65,7 +67,7 @@ pub(crate) fn cluster(world: &mut World, host: Host) -> Result<Option<Cluster>, 
     }
 }
 
-/// All registrations of an owner, as a node sees them.
+/// Returns all registrations of an owner, as a node sees them.
 pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<Vec<Registration>, Violation> {
     let (mut all, mut after, mut ended) = (Vec::new(), None, false);
     loop {
@@ -74,7 +76,7 @@ pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<
             let text = format!("host {host} does not answer about {owner}");
             return Err(Violation { check: "oracle", text });
         };
-        // It is read on also where the page says that it is the last one.
+        // The list is read on also where the page says that it is the last one, to check that nothing follows.
         let last = page.registrations.last().map(|last| OwnerPlace(last.stamp));
         if last.is_some() && (ended || last <= after) || page.next.is_some() && page.next <= after {
             let text = format!("the list of {owner} at host {host} does not go on, or ends, after {after:?}");
@@ -88,7 +90,7 @@ pub(crate) fn owner_views(world: &mut World, host: Host, owner: &str) -> Result<
     }
 }
 
-/// Asks about many names in few requests, and answers as if each had been asked about by itself.
+/// Asks about many names in few requests, and returns the answers as if each name had been asked for alone.
 pub(crate) fn ask_at_once(world: &mut World, host: Host, names: &[NameRef]) -> Result<Vec<Reply>, Violation> {
     let requests = names.chunks(limits::MAX_CHECKED).map(|names| NamesOf(names.to_vec()).into()).collect();
     let mut views = Vec::new();

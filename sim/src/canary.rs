@@ -1,5 +1,5 @@
-//! A failure on purpose. Some clients claim a name that a check never lets pass, so the way of a failure from a request
-//! to the exit code, the replay and the shrunk plan can be walked at any time, with the real replica. (The idea is from
+//! A failure on purpose. Some clients claim a name that a check never allows. So the way of a failure from a request to
+//! the exit code, the replay and the shrunk plan can be tried at any time, with the real replica. (The idea is from
 //! TigerBeetle's fuzzers, one of which does nothing but fail.)
 
 use forename::crdt::NameOp;
@@ -20,7 +20,7 @@ pub enum Canary {
 }
 
 impl Canary {
-    /// The name that must not be claimed. Generated plans have no such name.
+    /// Returns the name that must not be claimed. Generated plans never have such a name.
     const fn name(self) -> &'static str {
         match self {
             Self::Safety => "canary-safety",
@@ -36,10 +36,10 @@ impl std::fmt::Display for Canary {
     }
 }
 
-/// Slots that no generated plan has.
+/// The first of some slots that no generated plan uses.
 const SLOTS: Slot = 1 << 24;
 
-/// Has the name claimed at every node, several times, so that one of them takes it whatever goes wrong.
+/// Lets clients claim the name at every node, several times, so that one node takes it whatever goes wrong.
 pub fn set(plan: &mut Plan, canary: Canary) {
     for (slot, (host, part)) in (SLOTS..).zip((0..plan.hosts()).flat_map(|host| (1..=4).map(move |part| (host, part))))
     {
@@ -72,7 +72,7 @@ pub(crate) fn check<'a>(ops: impl Iterator<Item = &'a Op> + Clone) -> Checked {
     Ok(())
 }
 
-/// Whether the run must not come to rest.
+/// Returns true where the run must not come to rest.
 pub(crate) fn is_restless<'a>(ops: impl Iterator<Item = &'a Op>) -> bool {
     claimed(ops, Canary::Liveness)
 }

@@ -1,11 +1,11 @@
-//! Plain words for what clients ask and are told, what goes wrong, and what each check guards.
+//! Describes in plain words the requests of clients and their answers, faults, and what each check guards.
 
 use forename::model::Registration;
 use forename::replica::any::{Answer, Answered as Reply};
 
 use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
 
-/// A client's request.
+/// Describes a client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
     match ask {
         Ask::Register(wish) => self::wish(wish),
@@ -59,7 +59,7 @@ fn wish(wish: &Wish) -> String {
     text + ")"
 }
 
-/// What a node answers.
+/// Describes a node's answer.
 pub(crate) fn reply(reply: &Reply) -> String {
     match reply {
         Ok(Answer::Registration(view)) => registration(view),
@@ -87,7 +87,7 @@ fn copy_run(run: CopyRun) -> String {
     format!("{clock}{served}")
 }
 
-/// A fault, in a cluster of so many hosts.
+/// Describes a fault in a cluster of `count` hosts.
 pub(crate) fn fault(fault: &Fault, count: usize) -> String {
     let pairs = |pairs: &[(Host, Host)], arrow: &str| {
         let pairs: Vec<_> = pairs.iter().map(|(a, b)| format!("{a}{arrow}{b}")).collect();
@@ -134,7 +134,7 @@ pub(crate) fn fault(fault: &Fault, count: usize) -> String {
     }
 }
 
-/// What a check guards.
+/// Says what a check guards.
 pub(crate) fn check(check: &str) -> &'static str {
     match check {
         "durable" => {

@@ -1,7 +1,7 @@
-//! Random decisions that depend on nothing but (seed, entity, counter), so that taking an entry out of a plan does not
-//! shift what happens to the others.
+//! Random decisions that depend on nothing but (seed, entity, counter). So taking an entry out of a plan does not
+//! change the decisions about other entries.
 
-/// A stream of numbers of one entity. SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+/// The stream of random numbers of one entity. SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
 /// Generators", 2014.
 #[derive(Clone, Debug)]
 pub struct Dice {
@@ -10,36 +10,36 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// The stream of an entity: a kind, and which one of it.
+    /// Begins the stream of an entity, which is given by its kind and its number.
     #[must_use]
     pub fn new(seed: u64, kind: &str, which: u64) -> Self {
         let kind = kind.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| mix(hash ^ u64::from(byte)));
         Self { key: mix(mix(seed) ^ kind).wrapping_add(mix(which)), counter: 0 }
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn draw(&mut self) -> u64 {
         self.counter += 1;
         mix(self.key.wrapping_add(self.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
-    /// A number below `bound`; 0 where that is 0.
+    /// Returns a number below `bound`; 0 where `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is below 2^-40 for the small bounds used here.
         if bound == 0 { 0 } else { self.draw() % bound }
     }
 
-    /// A number in `low..=high`.
+    /// Returns a number in `low..=high`.
     pub fn within(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true in `chance` of a hundred cases.
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    /// One of the items.
+    /// Returns one of the items.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(usize::try_from(self.below(items.len() as u64)).unwrap_or(0))
     }

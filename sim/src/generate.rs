@@ -1,5 +1,5 @@
-//! From a seed to a plan. Each seed switches whole kinds of operation and fault on or off (swarm testing: Groce et al.,
-//! "Swarm Testing", 2012), because what is always on hides what happens without it.
+//! Generates the plan of a seed. Each seed switches whole kinds of operation and fault on or off (swarm testing: Groce
+//! et al., "Swarm Testing", 2012), because what is always on hides what happens without it.
 
 mod clocks;
 mod lies;
@@ -16,7 +16,7 @@ use crate::plan::{Disk, Ending, Host, Joiner, Links, Loss, Plan, Trouble};
 pub use swarm::Size;
 use swarm::Swarm;
 
-/// The plan of a seed.
+/// Returns the plan of a seed.
 #[must_use]
 pub fn generate(seed: u64, size: Size) -> Plan {
     let mut dice = Dice::new(seed, "shape", 0);
@@ -54,21 +54,23 @@ pub fn generate(seed: u64, size: Size) -> Plan {
         patience: 120_000,
     };
     if plan.ending == Ending::Healed {
-        // Where machines stay lost nobody can begin anew: the lost would have to agree.
+        // Where machines stay lost, a node that lacks truncated ops could not take the state anew: the lost members
+        // would have to agree.
         plan.keep_log = *Dice::new(seed, "keep log", 0).pick(&[0, 1000, 60_000]).unwrap_or(&0);
     }
     plan.actions = workload::actions(seed, &plan, size, &mut swarm);
     plan.faults = troubles::faults(seed, &plan, &mut swarm);
     plan.lies = lies::lies(seed, &plan, &mut swarm);
     plan.snapshot_ttl = Dice::new(seed, "snapshot ttl", 0).within(10_000, 40_000);
-    // What only an old directory holds open is registered again although it may be forgotten for being over.
+    // With old copies all events are kept: what is undecided only in an old directory is registered again, although it
+    // may be forgotten elsewhere because it is over.
     let is_copy = |fault: &crate::plan::Fault| matches!(fault.what, Trouble::OldDisk { .. } | Trouble::Cloned { .. });
     if plan.ending == Ending::Healed && !plan.faults.iter().any(is_copy) {
         let kept = [None, None, None, Some(300), Some(2000)];
         plan.keep_events = *Dice::new(seed, "keep events", 0).pick(&kept).unwrap_or(&None);
     }
-    // In few seeds and not as often as by default, because each of the promises costs a step at every other node. Stories have
-    // the default.
+    // Promises are frequent in few seeds, and less frequent than by default, because each promise costs a step at every
+    // other node. Stories use the default.
     let often = [1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 300, 100];
     plan.promise_every = *Dice::new(seed, "promise every", 0).pick(&often).unwrap_or(&1000);
     match plot {
@@ -83,14 +85,14 @@ pub fn generate(seed: u64, size: Size) -> Plan {
     plan
 }
 
-/// Small limits in some seeds, so that a few nodes do what many do, and a few ops what many bring about.
+/// Sets small limits in some seeds, so that a few nodes act as a large cluster, and a few ops as many.
 fn spread(dice: &mut Dice, swarm: &mut Swarm) -> GossipLimits {
     let mut spread = GossipLimits::default();
     let few = |dice: &mut Dice, most: u64| usize::try_from(dice.within(1, most)).unwrap_or(1);
     if swarm.on(25) {
         (spread.small, spread.fanout) = (few(dice, 4), few(dice, 3));
     }
-    // Not so few that catching up takes minutes on a slow link.
+    // The limit is not so small that catching up takes minutes over a slow link.
     if swarm.on(25) {
         spread.ops = 4 + few(dice, 20);
     }
@@ -103,7 +105,7 @@ fn spread(dice: &mut Dice, swarm: &mut Swarm) -> GossipLimits {
     spread
 }
 
-/// In some seeds some machines are lost for good.
+/// Draws how the run ends. In some seeds some machines are lost for good.
 fn ending(dice: &mut Dice, hosts: usize, swarm: &mut Swarm) -> Ending {
     if !swarm.on(25) || hosts < 2 {
         return Ending::Healed;
@@ -122,14 +124,14 @@ fn ending(dice: &mut Dice, hosts: usize, swarm: &mut Swarm) -> Ending {
 
 fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64) -> Vec<Joiner> {
     let mut shape = Dice::new(seed, "joiners", 0);
-    // Half of the time they all come at once, mostly early.
+    // In half of the seeds all newcomers start at about the same time, mostly early.
     let (from, within) = if shape.percent(50) { (shape.below(lasts / 2), 400) } else { (0, lasts) };
     let joiner = |host: Host| {
         let mut dice = Dice::new(seed, "joiner", host as u64);
-        // A newcomer may ask another newcomer.
+        // A newcomer may also ask another newcomer.
         let sponsor = if dice.percent(60) { dice.below(founders as u64) } else { dice.below(host as u64) };
         let sponsor = usize::try_from(sponsor).unwrap_or(0);
-        // Some newcomers reach two at once, and either may let them in.
+        // Some newcomers reach two machines at once, and either of them may let them in.
         let also = usize::try_from(dice.below(host as u64)).unwrap_or(0);
         let also = (dice.percent(40) && also != sponsor).then_some(also);
         Joiner { at: from + dice.below(within), sponsor, also }

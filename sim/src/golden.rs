@@ -1,16 +1,16 @@
-//! Seeds whose runs are known: their hashes are committed, so that no change of behaviour comes unnoticed, neither of
-//! the replica nor of the simulator.
+//! Golden runs: the hashes of the runs of a few seeds are committed, so that no change of behaviour of the replica or
+//! of the simulator goes unnoticed.
 
 use crate::generate::{Size, generate};
 use crate::run::run;
 
-/// The file in this package that holds the known runs.
+/// The file in this package with the golden hashes.
 pub const FILE: &str = "tests/golden.txt";
 
-/// The command that renews it.
+/// The command that renews the file.
 pub const RENEW: &str = "cargo run --release -p forename-sim -- golden --renew";
 
-/// Clusters of every size, without faults and with many.
+/// The chosen seeds: clusters of every size, without faults and with many.
 const CHOSEN: [(&str, u64); 8] = [
     ("small", 10),
     ("small", 12),
@@ -30,7 +30,7 @@ fn size(name: &str) -> Size {
     }
 }
 
-/// Runs them: a line each, with what the plan has and what the run came to.
+/// Runs the chosen seeds. Each line has the size of a plan and the outcome of its run.
 #[must_use]
 pub fn lines() -> Vec<String> {
     let line = |(name, seed): (&str, u64)| {
@@ -49,7 +49,7 @@ pub fn lines() -> Vec<String> {
     CHOSEN.into_iter().map(line).collect()
 }
 
-/// What differs between the known runs and these, and what to do about it; none where nothing does.
+/// Describes where the known runs differ from these, and what to do about it; none where they are the same.
 #[must_use]
 pub fn difference(known: &str, lines: &[String]) -> Option<String> {
     let known: Vec<&str> = known.lines().collect();

@@ -1,12 +1,12 @@
-//! Bugs on purpose, one at a time: how many seeds it takes until a check finds each.
+//! Bugs that are planted on purpose, one at a time, and the number of seeds until a check finds each.
 
 use forename::planted::{Bug, plant};
 
 use crate::generate::{Size, generate};
 use crate::run::{Failure, run};
 
-/// Breaks a rule on this thread and runs seeds from `first` on, at most so many, until one fails by it: how many that
-/// took, and how it failed. A seed that also fails with nothing broken says nothing about the bug.
+/// Plants a bug on this thread, and runs at most `most` seeds from `first` on until one fails because of it. Returns
+/// how many seeds that took, and the failure. A seed that also fails without the bug says nothing about the bug.
 #[must_use]
 pub fn hunt(bug: Bug, first: u64, most: u64) -> Option<(u64, Failure)> {
     (1..=most).find_map(|count| {

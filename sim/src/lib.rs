@@ -1,29 +1,29 @@
 //! A deterministic simulator of forename clusters.
 //!
-//! The real replica runs on simulated machines: virtual time, network, disks and clocks, all decided by one seed.
+//! The real replica runs on simulated machines. Virtual time, network, disks and clocks all follow from one seed.
 //!
-//! | module | what |
+//! | module | content |
 //! | --- | --- |
-//! | [`plan`] | everything that is going to happen, as data |
-//! | [`generate`], `operators` | from a seed to a plan |
+//! | [`plan`] | the plan of a run: everything that is going to happen, as data |
+//! | [`generate`], `operators` | generate the plan of a seed |
 //! | [`oracle`] | an independent model of the rules |
-//! | `world` | virtual time, machines, disks, the network, clients, operators and liars; what goes wrong with them |
-//! | `violation` | what a check says |
-//! | [`marks`], `stats` | rare branches; what is counted |
-//! | `trace`, `describe` | what happened, a note each, and plain words for it |
-//! | `ask` | requests of the simulator's own |
-//! | `checks` | what must hold, after every step and at the end |
-//! | `observers` | those who look on: the trace, the counts, the marks, the checks |
+//! | `world` | virtual time, machines, disks, the network, clients, operators and liars; faults |
+//! | `violation` | the result of a check |
+//! | [`marks`], `stats` | rare branches; counts |
+//! | `trace`, `describe` | a note for each event of a run, and its description in plain words |
+//! | `ask` | requests that the simulator itself sends to nodes |
+//! | `checks` | the rules that must hold after every step and at the end |
+//! | `observers` | the observers of a run: the trace, the counts, the marks, the checks |
 //! | [`run`] | the phases of a run |
-//! | [`golden`] | seeds whose runs are known |
+//! | [`golden`] | seeds whose runs are known by their hashes |
 //! | [`canary`] | a failure on purpose |
-//! | `hunt` | bugs on purpose, and how soon they are found (feature `planted`) |
-//! | [`scale`] | large clusters, and what spreading and deciding costs them |
-//! | [`report`] | a run as a page: lanes of nodes, messages, faults, fates |
-//! | [`shrink`] | the least plan that fails in the same way |
+//! | `hunt` | bugs that are planted on purpose, and how soon they are found (feature `planted`) |
+//! | [`scale`] | large clusters, and the cost of spreading and deciding ops in them |
+//! | [`report`] | a run as a page: lanes of nodes, messages, faults, outcomes |
+//! | [`shrink`] | shrinks a plan to a small one that fails in the same way |
 //! | [`story`] | scenarios told in steps |
 //!
-//! Data flows one way: plan → world → what is seen → observers. The world does not know who looks on.
+//! Data flows one way: plan → world → what is seen → observers. The world does not know its observers.
 
 #![forbid(unsafe_code)]
 

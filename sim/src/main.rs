@@ -1,4 +1,4 @@
-//! The simulator's command: see `docs/simulator.md`.
+//! The simulator's command line; see `docs/simulator.md`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -54,7 +54,8 @@ fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => {
-            // Help is no error. Clap's own code for wrong usage would read as a safety violation.
+            // Printing the help is not an error. Clap's own exit code for wrong usage would mean a safety violation
+            // here.
             let end = if error.use_stderr() { End::Unusable } else { End::Well };
             let _ = error.print();
             return end.into();

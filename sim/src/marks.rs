@@ -1,4 +1,4 @@
-//! Rare branches. A round of seeds says which were never reached, and fails on those that it must reach.
+//! Marks: rare branches. A round of seeds reports marks that were never reached, and fails where it must reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,7 +115,7 @@ pub const RARE: &[&str] = &[
     "refused: last member",
 ];
 
-/// The rare branches that a run has come by.
+/// The marks that a run has reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
     reached: BTreeSet<&'static str>,
@@ -130,7 +130,7 @@ impl Marks {
         &self.reached
     }
 
-    /// Something happens.
+    /// Looks at an event of the run.
     pub(crate) fn saw(&mut self, what: &Seen<'_>, _world: &World) {
         match what {
             Seen::Mark(mark) => self.mark(mark),
@@ -173,7 +173,7 @@ impl Marks {
         }
     }
 
-    /// The rare branches that what became of registrations shows.
+    /// Marks the rare branches that the outcomes of registrations show.
     pub(crate) fn at_rest(&mut self, verdicts: &Verdicts, world: &World) {
         let feeds = 0..world.machines.len();
         let told: BTreeSet<_> = feeds.flat_map(|host| world.books.feeds.told(host)).collect();
@@ -279,7 +279,7 @@ impl Marks {
     }
 }
 
-/// The mark of a refusal.
+/// Returns the mark of a refusal.
 fn refused(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NameTaken { .. } => "refused: name taken",

@@ -1,4 +1,4 @@
-//! Those who look on while a run happens: the trace, the counts, the marks, and the checks.
+//! The observers of a run: the trace, the counts, the marks and the checks.
 
 use crate::checks;
 use crate::checks::check::Check;
@@ -9,7 +9,7 @@ use crate::trace::Trace;
 use crate::violation::Checked;
 use crate::world::{Observer, Seen, World};
 
-/// See the module's text.
+/// All observers of a run.
 #[derive(Debug)]
 pub(crate) struct Observers {
     pub(crate) trace: Trace,
@@ -32,13 +32,13 @@ impl Observers {
         Self { trace: Trace::new(tracing), stats: Stats::default(), marks: Marks::default(), checks: checks::all() }
     }
 
-    /// The cluster has come to rest, and this is what the oracle says of it.
+    /// Tells the observers that the cluster has come to rest, with the verdicts of the oracle.
     pub(crate) fn at_rest(&mut self, verdicts: &Verdicts, world: &World) -> Checked {
         self.marks.at_rest(verdicts, world);
         self.checks.iter_mut().try_for_each(|check| check.at_rest(verdicts, world, &mut self.marks))
     }
 
-    /// The run is over.
+    /// Tells the observers that the run is over.
     pub(crate) fn at_end(&mut self, world: &World) -> Checked {
         self.checks.iter_mut().try_for_each(|check| check.at_end(world, &mut self.marks))
     }

@@ -1,4 +1,4 @@
-//! What operators do to the membership of a seed's cluster: evictions, departures, automatic eviction.
+//! Adds what operators do to the membership: evictions, leaves and automatic eviction.
 
 use crate::dice::Dice;
 use crate::plan::{Action, Ask, Host, Otherwise, Plan};
@@ -10,11 +10,12 @@ pub(crate) fn add_operators(seed: u64, plan: &mut Plan) {
         return;
     }
     if dice.percent(30) {
-        // A second is the least that the configuration takes.
+        // One second is the least value that the configuration allows.
         plan.evict_after = Some(dice.within(1000, 6000));
     }
     let evictions = if dice.percent(60) { dice.within(1, 3) } else { 0 };
-    // Often it is one operator, who does not contradict herself; sometimes several nodes are told at once.
+    // Often all orders come from one operator, who does not contradict herself. Sometimes several nodes get orders at
+    // once.
     let (one, at_once) = (dice.percent(60), dice.percent(30));
     let desk = host(&mut dice, plan);
     let begin = dice.below(plan.heal_at.max(1));

@@ -1,5 +1,5 @@
-//! An independent model of the rules: replays all ops of all nodes once, in stamp order, and says what became of each
-//! registration and who holds each name. It shares nothing with the registry but the ops themselves.
+//! An independent model of the rules. It replays all ops of all nodes once, in the order of their stamps, and says what
+//! became of each registration and who holds each name. It shares nothing with the registry but the ops themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,47 +12,47 @@ use uuid::Uuid;
 /// A name: its namespace and key.
 pub type Place = (String, String);
 
-/// What became of one registration.
+/// The outcome of one registration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fate {
-    /// Its op.
+    /// The op that issued it.
     pub register: Register,
-    /// It is the earliest of its id, or has none of its own.
+    /// True where it is the earliest op with its id, or its client chose no id.
     pub first: bool,
-    /// It has its names; otherwise it lost.
+    /// True where it has its names; otherwise it lost.
     pub won: bool,
-    /// Its claims that have ended.
+    /// The names whose claims have ended.
     pub ended: BTreeSet<Place>,
-    /// Nothing is left of its owner and its names.
+    /// True where its owner and its names are to be erased.
     pub erased: bool,
 }
 
 impl Fate {
-    /// The id of the registration of this stamp, chosen or not.
+    /// Returns the id of the registration with this stamp, whether a client chose the id or not.
     #[must_use]
     pub fn id(&self, stamp: Stamp) -> Uuid {
         self.register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(stamp))
     }
 }
 
-/// What became of everything.
+/// The outcomes of all ops.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verdicts {
-    /// By stamp.
+    /// The outcome of each registration, by its stamp.
     pub fates: BTreeMap<Stamp, Fate>,
     /// The claim that holds each name, where one does.
     pub holders: BTreeMap<Place, Option<Stamp>>,
-    /// All claims to each name, by what they follow.
+    /// All claims to each name, by the claim that they follow.
     pub tenures: BTreeMap<Place, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
-    /// Claims that somebody else's displaced, themselves or one that they follow.
+    /// Claims that are displaced: another claim leads their tenure, or the claim that they follow is displaced.
     pub displaced: BTreeSet<(Stamp, Place)>,
-    /// When reservations end unless they are activated.
+    /// The times at which reservations end unless they are activated.
     pub ends: BTreeMap<Stamp, Hlc>,
-    /// The rules that were set last, and when, by namespace.
+    /// The rules that were set last for each namespace, with the stamp of that op.
     pub rules: BTreeMap<String, (Stamp, Rules)>,
 }
 
-/// Replays ops. Reservations whose end lies at or before `time` and that nobody activated have ended.
+/// Replays ops. Reservations that end at or before `time`, and that nobody activated, have ended.
 pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
     let ordered: BTreeMap<Stamp, &Op> = ops.into_iter().map(|op| (op.stamp(), op)).collect();
     let mut model = Model::default();
@@ -77,21 +77,21 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
 #[derive(Default)]
 struct Model {
     fates: BTreeMap<Stamp, Fate>,
-    /// The first and the last of those that carry an id, each within a month of the one before.
+    /// The first and the last op with each id, where each op is within a month of the one before.
     ids: BTreeMap<Uuid, (Stamp, Stamp)>,
-    /// Who came to each tenure.
+    /// The claims of each tenure.
     tenures: BTreeMap<Place, BTreeMap<Option<Stamp>, BTreeSet<Stamp>>>,
-    /// Claims that somebody else's displaced.
+    /// The claims that are displaced.
     displaced: BTreeSet<(Stamp, Place)>,
     ended: BTreeSet<(Stamp, Place)>,
     activated: BTreeSet<Stamp>,
-    /// When reservations end, as far as the replay has come.
+    /// The times at which reservations end, as far as the replay has come.
     ends: BTreeMap<Stamp, Hlc>,
     rules: BTreeMap<String, (Stamp, Rules)>,
 }
 
 impl Model {
-    /// In stamp order whoever comes first to a tenure leads it for good.
+    /// Takes a registration. The replay is in the order of stamps, so the first claim of a tenure leads it for good.
     fn register(&mut self, stamp: Stamp, register: &Register) {
         let first = register.id.is_none_or(|id| self.first_of_id(id, stamp) == stamp);
         let mut won = first;
@@ -111,7 +111,8 @@ impl Model {
         self.fates.insert(stamp, fate);
     }
 
-    /// The registration that an id stands for by then: one that carries it long after the others is another one.
+    /// Returns the registration that an id stands for at this stamp. An op with the id long after the others is another
+    /// registration.
     fn first_of_id(&mut self, id: Uuid, stamp: Stamp) -> Stamp {
         let (first, last) = self.ids.entry(id).or_insert((stamp, stamp));
         if stamp.hlc.millis().since(last.hlc.millis()) > ID_WINDOW {
@@ -127,7 +128,7 @@ impl Model {
         }
     }
 
-    /// It gives up all that it claims.
+    /// Ends all claims of a registration and erases it.
     fn erase(&mut self, registration: Stamp) {
         if let Some(fate) = self.fates.get_mut(&registration) {
             fate.erased = true;
@@ -136,7 +137,7 @@ impl Model {
         }
     }
 
-    /// What comes after the end is too late, and nothing makes a reservation shorter.
+    /// Extends a reservation. An extension after the end comes too late, and no extension makes a reservation shorter.
     fn extend(&mut self, registration: Stamp, at: Hlc, until: Hlc) {
         if let Some(end) = self.ends.get_mut(&registration).filter(|end| at < **end) {
             *end = until.max(*end);
@@ -163,7 +164,7 @@ impl Model {
                 fate.ended.insert(place.clone());
             }
         }
-        // Other requests with the id of an erased registration are the same one.
+        // Other ops with the id of an erased registration are erased too.
         let erased: BTreeSet<Uuid> =
             self.fates.values().filter(|fate| fate.first && fate.erased).filter_map(|fate| fate.register.id).collect();
         for fate in self.fates.values_mut() {
@@ -187,7 +188,7 @@ impl Model {
 }
 
 impl Verdicts {
-    /// The registration that stands for an id.
+    /// Returns the registration that an id stands for.
     #[must_use]
     pub fn of_id(&self, id: Uuid) -> Option<(Stamp, &Fate)> {
         let carries =
@@ -195,19 +196,19 @@ impl Verdicts {
         self.fates.iter().find(|(stamp, fate)| carries(stamp, fate)).map(|(stamp, fate)| (*stamp, fate))
     }
 
-    /// The registrations that stand for their ids, and what became of them.
+    /// Returns for each id the registration that it stands for, with its outcome.
     #[must_use]
     pub fn by_id(&self) -> BTreeMap<Uuid, (Stamp, &Fate)> {
         self.fates.iter().filter(|(_, fate)| fate.first).map(|(s, f)| (f.id(*s), (*s, f))).collect()
     }
 
-    /// The rules of a namespace.
+    /// Returns the rules of a namespace.
     #[must_use]
     pub fn rules_of(&self, namespace: &str) -> Rules {
         self.rules.get(namespace).map_or_else(|| Rules::default_of(namespace), |(_, rules)| rules.clone())
     }
 
-    /// Every node that issued a registration.
+    /// Returns all nodes that issued a registration.
     #[must_use]
     pub fn origins(&self) -> BTreeSet<NodeId> {
         self.fates.keys().map(|stamp| stamp.node).collect()

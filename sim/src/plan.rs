@@ -1,5 +1,5 @@
-//! A plan: everything that is going to happen to a cluster, as data. A seed expands into one; a shrunk one is what is
-//! left of it.
+//! A plan: everything that is going to happen to a cluster, as data. A seed expands into a plan, and a shrunk plan is
+//! what is left of one.
 
 mod lie;
 mod trouble;
@@ -11,88 +11,92 @@ use serde::{Deserialize, Serialize};
 pub use self::lie::{Forged, Forgery, Lie, Mask};
 pub use self::trouble::{CopyRun, Fault, Kind, Pick, Trouble};
 
-/// Milliseconds of virtual time since the start.
+/// Virtual time since the start, in milliseconds.
 pub type At = u64;
 
-/// A node's place in the plan.
+/// The index of a machine in the plan.
 pub type Host = usize;
 
-/// What a client later calls a registration by.
+/// The number by which a client later refers to a registration.
 pub type Slot = u32;
 
-/// The namespace whose names are private, as soon as its rules are known.
+/// The namespace whose names are private once its rules are known.
 pub const VAULT: &str = "vault";
 
-/// A whole run.
+/// The plan of a whole run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where all further chance comes from.
+    /// The seed of all random decisions during the run.
     pub seed: u64,
-    /// The machines; the first `founders` found the cluster together.
+    /// The number of machines that found the cluster together. They come first.
     pub founders: usize,
-    /// Those that join later.
+    /// The machines that join later.
     pub joiners: Vec<Joiner>,
-    /// How links behave when nothing is wrong.
+    /// The behaviour of links without faults.
     pub links: Links,
-    /// How disks do.
+    /// The behaviour of disks without faults.
     pub disk: Disk,
-    /// Clock offsets at the start, in milliseconds, and drift in parts per million, by host.
+    /// The offset of each host's clock at the start in milliseconds, and its drift in parts per million.
     pub clocks: Vec<(i64, i64)>,
-    /// Members that are silent for so many milliseconds are evicted; none: only where an operator says so.
+    /// The milliseconds of silence after which a member is evicted automatically. Without them only operators evict.
     #[serde(default)]
     pub evict_after: Option<u64>,
-    /// Ops that all members hold stay in the logs for so many milliseconds.
+    /// The milliseconds for which ops that all members hold stay in the logs.
     #[serde(default)]
     pub keep_log: u64,
-    /// A newcomer that is not let in within so many milliseconds begins anew, and its sponsor keeps nothing for it any more.
+    /// The milliseconds after which a newcomer that was not let in begins anew, and its sponsor keeps nothing for it
+    /// any more.
     #[serde(default = "hour")]
     pub snapshot_ttl: u64,
-    /// Events older than so many milliseconds leave the feeds, and what is over leaves the registries; none: never.
+    /// The age in milliseconds at which events leave the feeds and registrations that are over leave the registries;
+    /// none means never.
     #[serde(default)]
     pub keep_events: Option<u64>,
-    /// So often members tell their promises unasked, milliseconds.
+    /// The interval in milliseconds at which members send their promises unasked.
     #[serde(default = "second")]
     pub promise_every: u64,
-    /// How much replicas tell at a time; small limits make a small run reach what only a large cluster would.
+    /// The limits of gossip in one step. With small limits a small run reaches what otherwise only a large cluster
+    /// would.
     #[serde(default)]
     pub spread: GossipLimits,
-    /// The founders have each other's contacts from the start.
+    /// True where the founders have each other's contacts from the start.
     #[serde(default)]
     pub acquainted: bool,
-    /// To how many others, picked by chance, each founder holds connections of its own accord; none: to all.
+    /// The number of random peers to which each founder keeps connections of its own accord; none means all.
     #[serde(default)]
     pub dials: Option<usize>,
-    /// What clients ask.
+    /// The requests of clients and operators.
     pub actions: Vec<Action>,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Vec<Fault>,
-    /// What liars say, who hold a join token and are no members.
+    /// The messages of liars, who hold a join token and are not members.
     #[serde(default)]
     pub lies: Vec<Lie>,
-    /// When what is to be healed is healed.
+    /// The time at which the run is healed.
     pub heal_at: At,
-    /// What is healed then.
+    /// What is healed at that time.
     #[serde(default)]
     pub ending: Ending,
-    /// Clocks that are not set right then. Only where they are those of a minority.
+    /// The clocks that stay wrong after it. They must be those of a minority.
     #[serde(default)]
     pub wrong_for_good: Vec<WrongClock>,
-    /// All machines are down by then, and a new cluster is made of this one's directory before the others are back; where it
-    /// has what was told to be final.
+    /// The host from whose directory a new cluster is made. All machines are down at that time, and the others come
+    /// back later. It is done only where the directory has everything that was told to be final.
     #[serde(default)]
     pub recovers: Option<Host>,
-    /// Within how many milliseconds after that everything must be decided.
+    /// The milliseconds after the heal within which everything must be decided.
     pub patience: u64,
 }
 
 impl Plan {
-    /// How many machines there are.
+    /// Returns the number of machines.
     #[must_use]
     pub fn hosts(&self) -> usize {
         self.founders + self.joiners.len()
     }
 
-    /// The same without one machine, whose clients go to the first that is left; none where it is the only founder.
+    /// Returns the plan without one machine, whose clients go to the first machine that is left; none where it is the
+    /// only founder.
     #[must_use]
     pub fn without(&self, gone: Host) -> Option<Self> {
         if gone < self.founders && self.founders == 1 {
@@ -137,168 +141,169 @@ fn hour() -> u64 {
 /// How a run ends.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Ending {
-    /// Everything works again.
+    /// All machines work again.
     #[default]
     Healed,
-    /// Some machines are lost for good; the rest works again.
+    /// Some machines are lost for good. All others work again.
     Lasting {
-        /// Which.
+        /// The lost machines.
         lost: Vec<Host>,
-        /// How.
+        /// The way in which they are lost.
         how: Loss,
     },
 }
 
-/// How machines are lost for good.
+/// A way in which machines are lost for good.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Loss {
-    /// They are down.
+    /// The machines are down.
     Down,
-    /// Nothing passes between them and the rest.
+    /// Nothing passes between these machines and the others.
     Cut,
-    /// Nothing passes from them to the rest.
+    /// Nothing passes from these machines to the others.
     Mute,
 }
 
-/// A clock that stays wrong.
+/// A clock that stays wrong after the heal.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WrongClock {
-    /// Whose.
+    /// The machine.
     pub host: Host,
-    /// So many milliseconds after the rest is healed it is off by so many milliseconds; in order.
+    /// The changes of the clock in order: milliseconds after the heal, and the offset in milliseconds from then on.
     pub off: Vec<(At, i64)>,
 }
 
 /// A machine that joins.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Joiner {
-    /// When it starts.
+    /// The time at which it starts.
     pub at: At,
-    /// Whom it asks.
+    /// The member that it asks to be its sponsor.
     pub sponsor: Host,
-    /// Whom it reaches at first besides.
+    /// Another machine that it reaches at first.
     #[serde(default)]
     pub also: Option<Host>,
 }
 
-/// How messages travel.
+/// The behaviour of links.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Links {
-    /// Least one-way latency, microseconds.
+    /// The least one-way latency in microseconds.
     pub least: u64,
-    /// What chance adds to it at most, microseconds.
+    /// The greatest random addition to the latency in microseconds.
     pub jitter: u64,
-    /// Messages in a hundred that take ten times as long.
+    /// The percentage of messages that take ten times as long.
     pub slow: u64,
-    /// Messages in a hundred that are lost, as where a queue was full.
+    /// The percentage of messages that are lost, as where a queue is full.
     pub loss: u64,
-    /// Messages in a hundred that arrive twice.
+    /// The percentage of messages that arrive twice.
     pub twice: u64,
-    /// How long a cut goes unnoticed, milliseconds.
+    /// The milliseconds for which a cut goes unnoticed.
     pub idle: u64,
-    /// Bytes a second, each way; none: no limit.
+    /// The bytes a second in each direction; none means no limit.
     #[serde(default)]
     pub rate: Option<u64>,
 }
 
-/// How disks behave.
+/// The behaviour of disks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Disk {
-    /// Least time of an fsync, microseconds.
+    /// The least time of an fsync in microseconds.
     pub least: u64,
-    /// What chance adds at most, microseconds.
+    /// The greatest random addition to it in microseconds.
     pub jitter: u64,
 }
 
 /// One request of a client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Action {
-    /// When.
+    /// The time of the request.
     pub at: At,
-    /// Which node is asked.
+    /// The node that is asked.
     pub host: Host,
-    /// What.
+    /// The request.
     pub ask: Ask,
     /// What the client does where that node is down.
     #[serde(default)]
     pub otherwise: Otherwise,
 }
 
-/// What a client does that finds its node down, or whose node dies before it answers.
+/// What a client does when its node is down, or dies before it answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Otherwise {
-    /// Nothing.
+    /// The client does nothing.
     #[default]
     GivesUp,
-    /// It asks the next node that is up, and where there is none waits.
+    /// The client asks the next node that is up. Where there is none it waits.
     Elsewhere,
-    /// It tries again after so many milliseconds.
+    /// The client tries again after this many milliseconds.
     Waits(u64),
 }
 
-/// What a client asks.
+/// A request of a client or an operator.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Ask {
-    /// Claims names; the registration is called `slot` from here on.
+    /// Claims names. The plan refers to the registration by its slot from here on.
     Register(Wish),
-    /// Asks the same again, as a client does that got no answer.
+    /// Sends the same request again, as a client does that got no answer.
     Retry(Slot),
     /// Makes a reservation permanent.
     Activate(Slot),
-    /// Lets a reservation last for so many milliseconds more.
+    /// Makes a reservation last for this many milliseconds from now on.
     Extend(Slot, u64),
-    /// Gives all names up.
+    /// Releases all names.
     Release(Slot),
-    /// Gives all names up, and wants nothing to be left of them.
+    /// Releases all names, and has the registration erased.
     Erase(Slot),
-    /// Gives one name up, by its place.
+    /// Releases one name, given by its index.
     ReleaseName(Slot, usize),
-    /// What became of it; waits so many milliseconds for its outcome.
+    /// Asks for the outcome of a registration, and waits this many milliseconds for it.
     Show(Slot, Option<u64>),
-    /// Who holds a name.
+    /// Asks who holds a name.
     Look(String),
-    /// What became of an owner's requests.
+    /// Asks for the registrations of an owner.
     Owner(String),
-    /// What decides a registration.
+    /// Asks what decides a registration.
     Explain(Slot),
-    /// What decides a name.
+    /// Asks what decides a name.
     ExplainName(String),
-    /// The tenures of a name.
+    /// Asks for the tenures of a name.
     History(String),
-    /// Names that were claimed more than once.
+    /// Asks for the names that were claimed more than once.
     Conflicts,
-    /// Names that are taken.
+    /// Asks for the names that are taken.
     List,
-    /// Names like this one that are free.
+    /// Asks for free names that are like this one.
     Suggest(String),
-    /// An operator wants a member out.
+    /// An operator evicts a member.
     Evict(Host),
-    /// An operator wants the node to leave.
+    /// An operator makes the node leave.
     Leave,
-    /// An operator gives a namespace rules.
+    /// An operator sets the rules of a namespace.
     Rules(Book),
-    /// Registers so many new names, one each, at once; with so many bytes of metadata.
+    /// Registers this number of new names at once, in one registration each, with this many bytes of metadata.
     Import(Slot, u32, usize),
 }
 
-/// Rules of a namespace as an operator wants them.
+/// The rules of a namespace as an operator wants them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Book {
     /// The namespace.
     pub namespace: String,
-    /// Its names are opaque, not what its own name says.
+    /// True where its names are opaque, instead of the profile that the namespace's name implies.
     pub opaque: bool,
-    /// Characters of a name at least.
+    /// The least number of characters in a name.
     pub least: usize,
-    /// Names that nobody is to claim.
+    /// Names that nobody may claim.
     pub reserved: Vec<String>,
-    /// A keyed hash stands for a name, and who may not read is not told whether it exists.
+    /// True where names are private: a keyed hash stands for a name, and callers who may not read do not learn whether
+    /// it exists.
     #[serde(default)]
     pub private: bool,
 }
 
 impl Book {
-    /// The rules; none where there cannot be such.
+    /// Returns the rules; none where they are not valid.
     #[must_use]
     pub fn rules(&self) -> Option<Rules> {
         let profile = if self.opaque { Profile::Opaque } else { Rules::default_of(&self.namespace).profile() };
@@ -310,35 +315,36 @@ impl Book {
 /// A registration as a client wants it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Wish {
-    /// What the plan calls it.
+    /// The number by which the plan refers to it.
     pub slot: Slot,
-    /// Whether the client chooses the id.
+    /// True where the client chooses the id.
     pub own_id: bool,
-    /// It takes the id of this slot instead, with whatever content it has itself.
+    /// The slot whose id it takes instead, with content of its own.
     pub id_of: Option<Slot>,
-    /// For whom.
+    /// The owner.
     pub owner: String,
-    /// Which names, all in one namespace but those with a slash: what stands before the last one is theirs.
+    /// The names, all in one namespace. In a name with a slash, the part before the last slash is its own namespace.
     pub names: Vec<String>,
-    /// A reservation for so many milliseconds.
+    /// The milliseconds of a reservation; none for a permanent registration.
     pub ttl: Option<u64>,
-    /// A rename: the place of a name in an earlier registration.
+    /// The claim that it replaces (a rename): a slot, and the index of a name in it.
     pub replaces: Option<(Slot, usize)>,
-    /// In place of `names` it takes the name that it gives up, in another spelling.
+    /// True where it takes, in place of `names`, another spelling of the name that it replaces.
     #[serde(default)]
     pub respelt: bool,
-    /// Milliseconds that the client waits for the outcome: see [`awaits`].
+    /// The milliseconds that the client waits for the outcome; see [`awaits`].
     pub wait: Option<u64>,
-    /// The client may not be told whether private names exist.
+    /// True where the client may not learn whether private names exist.
     #[serde(default)]
     pub discreet: bool,
-    /// The client bears an API token that may have so many registrations open at the node.
+    /// The number of open registrations that the client's API token may have at the node; none for a client without a
+    /// limit.
     #[serde(default)]
     pub max_open: Option<u32>,
 }
 
-/// How a client waits that waits so many milliseconds: where the number is odd also for a member that is out of reach, so
-/// that both are tried.
+/// Returns how a client waits that waits this many milliseconds. With an odd number it also waits for members that are
+/// out of reach, so that both kinds of wait are tried.
 #[must_use]
 pub fn awaits(millis: u64) -> AwaitFinal {
     AwaitFinal { at_most: millis, always: millis % 2 == 1 }

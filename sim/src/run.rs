@@ -1,4 +1,4 @@
-//! A run: the faults, then the healed cluster and a bound within which everything must be decided, then the comparison
+//! A run: the faults, then the healed cluster with a bound within which everything must be decided, then the comparison
 //! of every node with the oracle.
 
 mod failure;
@@ -26,29 +26,29 @@ use crate::world::{World, healing, prospects};
 pub use failure::Failure;
 use rest::{is_going, seen, unsettled};
 
-/// Within so long a node that was put out learns it, where anybody whom it reaches knows.
+/// The time within which an evicted node learns of its eviction, if anybody whom it reaches knows of it.
 const ASTRAY: Micros = 10_000_000;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Why it failed, where it did.
+    /// The failure, where the run failed.
     pub failure: Option<Failure>,
-    /// Rare branches that were reached.
+    /// The rare branches that were reached.
     pub marks: BTreeSet<&'static str>,
-    /// Tells two runs apart.
+    /// A number that tells two runs apart.
     pub hash: u64,
-    /// Virtual milliseconds.
+    /// The virtual time in milliseconds.
     pub lasted: u64,
-    /// Steps of replicas.
+    /// The number of steps of replicas.
     pub steps: u64,
-    /// What clients and operators asked for by the plan.
+    /// The number of requests of clients and operators in the plan.
     pub requests: usize,
-    /// Ops that were issued.
+    /// The number of ops that were issued.
     pub ops: usize,
 }
 
-/// The world of a run, and those who look on.
+/// The world of a run, and its observers.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) world: World,
@@ -61,18 +61,18 @@ impl Run {
         Self { world: World::new(plan, observers.clone()), observers }
     }
 
-    /// A number that tells two runs apart.
+    /// Returns a number that tells two runs apart.
     fn hash(&self) -> u64 {
         mix(self.observers.borrow().trace.hash() ^ self.world.now)
     }
 
-    /// The second phase, and the checks at its end.
+    /// Runs the phases after the faults, and the checks at their end.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         come_to_an_end(self)?;
         self.observers.borrow_mut().at_end(&self.world).map_err(Failure::Safety)
     }
 
-    /// All nodes against the oracle.
+    /// Compares all nodes with the oracle.
     pub(crate) fn compare(&mut self) -> Checked {
         compare(&mut self.world, &self.observers)
     }
@@ -128,7 +128,7 @@ fn come_to_an_end(run: &mut Run) -> Result<(), Failure> {
     };
     healing::heal(world, &lost, how).map_err(Failure::Safety)?;
     if !wait_until_noticed(world)? {
-        // Nobody can tell the copy from the original any more, so the checks at the end cannot judge what it did.
+        // Nobody can tell the copy from the original any more, so the checks at the end cannot judge what the copy did.
         world.copies.witness_gone = true;
         return Ok(());
     }
@@ -157,7 +157,7 @@ fn come_to_an_end(run: &mut Run) -> Result<(), Failure> {
         }
         let before = lives(world);
         match compare(world, observers) {
-            // An eviction came between.
+            // A member was evicted during the comparison, so it is repeated.
             Err(_) if lives(world) > before && world.now < deadline => {}
             result => return result.and_then(|()| bounds(world)).map_err(Failure::Safety),
         }
@@ -165,7 +165,7 @@ fn come_to_an_end(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All nodes against the oracle.
+/// Compares all nodes with the oracle.
 fn compare(world: &mut World, observers: &RefCell<Observers>) -> Checked {
     let later = world.now + 3_000_000;
     world.run_until(later)?;
@@ -184,7 +184,8 @@ fn compare(world: &mut World, observers: &RefCell<Observers>) -> Checked {
     one.map_or(Ok(()), |host| QUESTIONS_TO_ONE.iter().try_for_each(|ask| ask(world, host, &verdicts)))
 }
 
-/// What nodes keep is bounded. A node looks every second for what it can drop, so one that was let in just now is given time.
+/// Checks that what nodes keep is bounded. A node drops what it can once a second, so a node that was let in just now
+/// is given time.
 fn bounds(world: &mut World) -> Result<(), Violation> {
     if bounds::check(world).is_err() {
         world.run_until(world.now + 3_000_000)?;
@@ -192,8 +193,9 @@ fn bounds(world: &mut World) -> Result<(), Violation> {
     bounds::check(world)
 }
 
-/// Nodes whose data directories were put back reach others by now, who know better. False where these have forgotten it since
-/// the copy took its place: then nobody can say what is to come of the run.
+/// Waits until each node whose data directory was put back has noticed it: it reaches others by now, which know more.
+/// Returns false where these have forgotten it since the copy took its place, because then nobody can say how the run
+/// must end.
 fn wait_until_noticed(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     while let Some(host) = world.machines.iter().position(|machine| machine.is_old()) {
@@ -211,8 +213,8 @@ fn wait_until_noticed(world: &mut World) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Lets the healed cluster come to rest. False where it never will, and need not: operators have put out so many members
-/// that are alive that no majority is left.
+/// Lets the healed cluster come to rest. Returns false where it never will, and need not: operators have evicted so
+/// many live members that no majority is left.
 fn settle(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     let astray_at = world.now + ASTRAY;
@@ -244,8 +246,9 @@ fn settle(world: &mut World) -> Result<bool, Failure> {
     }
 }
 
-/// Whether all who have the cluster's state have said that they leave, or were lost with their latest directories, and whoever
-/// stays has dropped its own: an operator may make a new cluster of one of the directories.
+/// Returns true where no node is a member any more, because the members have said that they leave, or the latest
+/// directories were lost, and every node that stays has dropped its state. An operator may then make a new cluster of
+/// one of the directories.
 fn nobody_stays(world: &World) -> bool {
     let mut replicas = world.machines.iter().filter_map(|machine| machine.replica());
     let left = world.machines.iter().any(|machine| machine.is_up() && world.books.roll.departs(machine.node));
@@ -253,8 +256,8 @@ fn nobody_stays(world: &World) -> bool {
     (left || lost) && !replicas.any(|replica| replica.is_member())
 }
 
-/// Runs a plan and tells what happened, a line each: the virtual time in milliseconds, the run's hash just after it, and
-/// what it was.
+/// Runs a plan and returns what happened, one line for each event: the virtual time in milliseconds, the hash of the
+/// run just after it, and what happened.
 #[must_use]
 pub fn trace(plan: &Plan) -> (Report, Vec<String>) {
     let (report, run) = run_traced(plan, true);

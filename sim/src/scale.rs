@@ -1,4 +1,4 @@
-//! Large clusters: what it costs to spread ops to all nodes and to decide them, and what it costs to be idle.
+//! Large clusters: the cost to spread ops to all nodes and to decide them, and the cost of an idle cluster.
 
 use std::collections::BTreeSet;
 
@@ -13,58 +13,58 @@ use crate::violation::Violation;
 use crate::world::net::Micros;
 use crate::world::{World, asking};
 
-/// One-way latency, microseconds: 20 ms, give or take a tenth.
+/// The least one-way latency and the random addition in microseconds: 20 ms, plus or minus a tenth.
 const LATENCY: (Micros, Micros) = (18_000, 4_000);
-/// How long a founded cluster is left alone before anything is measured, and how long it is measured idle.
+/// How long a founded cluster is left alone before the measurement, and how long its idle traffic is measured.
 const CALM: Micros = 2_000_000;
 const IDLE: Micros = 5_000_000;
-/// How often the cluster is looked at, microseconds.
+/// How often the state of the cluster is looked at, in microseconds.
 const LOOK: Micros = 5_000;
-/// How many nodes clients ask at most.
+/// The greatest number of nodes that clients ask.
 const ISSUERS: usize = 5;
-/// A cluster that is not done after so many microseconds has failed.
+/// The time in microseconds after which a cluster that is not done has failed.
 const PATIENCE: Micros = 120_000_000;
 
-/// What is measured.
+/// The cluster and the load that are measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Setting {
-    /// Nodes that found the cluster together.
+    /// The number of nodes, which found the cluster together.
     pub nodes: usize,
-    /// To how many others each holds connections of its own accord; none: to all.
+    /// The number of peers to which each node keeps connections of its own accord; none means all.
     pub dials: Option<usize>,
-    /// Registrations, all asked for at once at up to five nodes. Of every ten the last asks for the name of the one
-    /// before it.
+    /// The number of registrations. All are asked for at once, at up to five nodes. Of every ten, the last one asks for
+    /// the name of the one before it.
     pub ops: u32,
     /// The seed of the run.
     pub seed: u64,
 }
 
-/// What came of it. Times are in virtual milliseconds, counts and bytes are those of all nodes together.
+/// The result of a measurement. Times are in virtual milliseconds; counts and bytes are sums over all nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Measured {
-    /// From the requests until all nodes have all ops.
+    /// The time from the requests until all nodes have all ops.
     pub spread: u64,
-    /// From the requests until readers of all nodes' feeds know the outcome of every registration.
+    /// The time from the requests until readers of every node's feed know the outcome of every registration.
     pub decided: u64,
-    /// Registrations that were rejected.
+    /// The number of registrations that were rejected.
     pub rejected: usize,
-    /// Messages from the requests until all is decided.
+    /// The number of messages from the requests until all is decided.
     pub messages: u64,
-    /// Their bytes.
+    /// The bytes of these messages.
     pub bytes: u64,
-    /// Of them, those of messages that carry ops.
+    /// The bytes of those messages among them that carry ops.
     pub op_bytes: u64,
-    /// Messages a second when idle.
+    /// The messages a second of the idle cluster.
     pub idle_messages: u64,
-    /// Bytes a second when idle.
+    /// The bytes a second of the idle cluster.
     pub idle_bytes: u64,
 }
 
-/// Founds a cluster, leaves it idle, asks for names, and waits until all nodes know all outcomes. Checks follow every
-/// step, and at the end all nodes are compared with the oracle, as in any other run.
+/// Founds a cluster, leaves it idle, asks for names, and waits until all nodes know all outcomes. Checks run after
+/// every step, and at the end all nodes are compared with the oracle, as in any other run.
 ///
 /// # Errors
-/// A check failed, or the cluster does not get done.
+/// A check failed, or the cluster is not done in time.
 pub fn measure(setting: Setting) -> Result<Measured, Failure> {
     let mut run = Run::new(plan(setting), false);
     until(&mut run.world, 100_000, "the founders hear of each other", is_founded)?;
@@ -131,7 +131,7 @@ fn plan(setting: Setting) -> Plan {
 fn wish(slot: Slot) -> Wish {
     let name = if slot % 10 == 9 { slot - 1 } else { slot };
     let names = vec![format!("name{name}")];
-    // Of several owners, as one alone may not have so many open.
+    // There are several owners, because one owner may not have so many open registrations.
     Wish { slot, own_id: true, owner: format!("owner{}", slot % 64), names, ..Wish::default() }
 }
 
@@ -140,7 +140,7 @@ fn pass(world: &mut World, time: Micros) -> Result<(), Failure> {
     world.run_until(later).map_err(Failure::Safety)
 }
 
-/// Whether a node has promises of all.
+/// Returns true where a node has the promises of all members.
 fn is_founded(world: &World, host: Host) -> bool {
     world.machines[host].replica().is_some_and(|replica| replica.watermark() > Hlc::ZERO)
 }
@@ -151,7 +151,7 @@ fn idle(run: &mut Run) -> Result<Traffic, Failure> {
     Ok(run.observers.borrow_mut().stats.traffic.take().unwrap_or_default())
 }
 
-/// Lets time pass until something is so at all nodes, and looks every so many microseconds.
+/// Lets time pass until a condition holds at all nodes. It is looked at in the given interval of microseconds.
 fn until(
     world: &mut World,
     look: Micros,

@@ -1,12 +1,12 @@
-//! The least plan that fails in the same way: entries are taken out for as long as the failure stays (Zeller and
-//! Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
+//! Shrinks a plan to a small one that fails in the same way. Entries are taken out as long as the failure stays (Zeller
+//! and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
 
 use forename::replica::GossipLimits;
 
 use crate::plan::{Ask, Ending, Otherwise, Plan};
 use crate::run::{Failure, run};
 
-/// Shrinks a plan that fails; none where it does not.
+/// Shrinks a plan that fails; none where the plan does not fail.
 #[must_use]
 pub fn shrink(plan: &Plan) -> Option<(Plan, Failure)> {
     let failure = run(plan).failure?;
@@ -25,18 +25,18 @@ pub fn shrink(plan: &Plan) -> Option<(Plan, Failure)> {
     }
 }
 
-/// Two failures are one where the same check of the same kind found them; what it says may differ.
+/// Returns true where two failures are of the same kind and of the same check. Their texts may differ.
 fn alike(a: &Failure, b: &Failure) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b) && a.violation().check == b.violation().check
 }
 
-/// How much there is to read in a plan.
+/// Returns the number of entries in a plan.
 fn size(plan: &Plan) -> usize {
     let lost = if let Ending::Lasting { lost, .. } = &plan.ending { lost.len() } else { 0 };
     plan.actions.len() + plan.faults.len() + plan.lies.len() + plan.hosts() + lost
 }
 
-/// A list of a plan's entries: its length, and taking a stretch out of it.
+/// A list of entries in a plan, as two functions: one returns its length, the other takes a range out.
 type List = (fn(&Plan) -> usize, fn(&mut Plan, std::ops::Range<usize>));
 
 const LISTS: [List; 4] = [
@@ -50,7 +50,7 @@ const LISTS: [List; 4] = [
     }),
 ];
 
-/// Takes out ever smaller stretches, down to single entries.
+/// Takes out smaller and smaller ranges, down to single entries.
 fn take_out(plan: &mut Plan, (length, remove): List, same: &dyn Fn(&Plan) -> bool) {
     let mut stretch = length(plan);
     while stretch > 0 {
@@ -76,7 +76,7 @@ fn keep(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool, change: impl Fn(&mut Plan
     }
 }
 
-/// Makes what is left plainer: even links, a quick disk, right clocks, one node for all clients, short faults.
+/// Simplifies what is left: equal links, fast disks, right clocks, one node for all clients, short faults.
 fn simplify(plan: &mut Plan, same: &dyn Fn(&Plan) -> bool) {
     let plainer: [fn(&mut Plan); 10] = [
         |plan| plan.ending = Ending::Healed,

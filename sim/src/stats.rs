@@ -1,4 +1,4 @@
-//! What is counted in a run.
+//! The counts of a run.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::plan::{Host, Kind};
 use crate::world::packet::Packet;
 use crate::world::{Seen, World};
 
-/// What was sent: messages and their bytes.
+/// Messages that were sent, and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
-    /// Of the bytes, those of messages that carry ops.
+    /// The bytes of those messages that carry ops.
     pub(crate) op_bytes: u64,
 }
 
@@ -29,23 +29,23 @@ impl Traffic {
     }
 }
 
-/// See the module's text.
+/// The counts of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
-    /// Steps of replicas.
+    /// The number of steps of replicas.
     pub(crate) steps: u64,
     /// What was sent, where that is counted.
     pub(crate) traffic: Option<Traffic>,
-    /// Messages that hosts let out to one peer in one step at most.
+    /// The greatest number of messages that each host sent to one peer in one step.
     bursts: BTreeMap<Host, usize>,
-    /// Messages that were sent.
+    /// The number of messages that were sent.
     sent: u64,
-    /// Fsyncs that hosts have done.
+    /// The number of fsyncs of each host.
     syncs: BTreeMap<Host, u64>,
 }
 
 impl Stats {
-    /// Something happens.
+    /// Counts an event of the run.
     pub(crate) fn saw(&mut self, what: &Seen<'_>, _world: &World) {
         match what {
             Seen::Stepped { .. } => self.steps += 1,
@@ -64,23 +64,23 @@ impl Stats {
         }
     }
 
-    /// How many messages were sent.
+    /// Returns the number of messages that were sent.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// How many fsyncs a host has done.
+    /// Returns the number of fsyncs of a host.
     pub(crate) fn syncs(&self, host: Host) -> u64 {
         self.syncs.get(&host).copied().unwrap_or(0)
     }
 
-    /// How many messages a host ever let out to one peer at once.
+    /// Returns the greatest number of messages that a host ever sent to one peer at once.
     pub(crate) fn burst(&self, host: Host) -> usize {
         self.bursts.get(&host).copied().unwrap_or(0)
     }
 }
 
-/// How many messages go to one peer at most.
+/// Returns the greatest number of messages that go to one peer.
 pub(crate) fn burst(outputs: &[Output]) -> usize {
     let mut to = BTreeMap::new();
     for output in outputs {

@@ -1,5 +1,5 @@
-//! Scenarios told in steps: who claims what, which link is cut, who is told what. Every step is checked as in any other
-//! run, and [`Story::ends_well`] compares all nodes with the oracle.
+//! Stories: scenarios told in steps. A story says who claims what and which link is cut, and asserts what clients are
+//! told. Every step is checked as in any other run, and [`Story::ends_well`] compares all nodes with the oracle.
 
 mod clients;
 mod troubles;
@@ -21,15 +21,15 @@ use crate::world::clients::name;
 pub use crate::world::copies::Copy;
 use crate::world::machine::Process;
 
-/// One-way latency of a story's links, microseconds: a round trip is 20 ms.
+/// The one-way latency of a story's links in microseconds; a round trip takes 20 ms.
 const LATENCY: u64 = 10_000;
 
-/// The logs of which a node says that members hold different ops under one number.
+/// Returns the logs that a node reports as forked: members hold different ops under one number.
 fn forks(view: &Cluster) -> Vec<NodeId> {
     view.forks.iter().map(|fork| fork.origin).collect()
 }
 
-/// A cluster that does what it is told.
+/// A cluster that a story controls.
 #[derive(Debug)]
 pub struct Story {
     run: Run,
@@ -37,13 +37,14 @@ pub struct Story {
 }
 
 impl Story {
-    /// A cluster of so many founders, with equal links, quick disks and right clocks, a second after its start.
+    /// Makes a cluster of this many founders, with equal links, fast disks and right clocks, one second after its
+    /// start.
     #[must_use]
     pub fn of(founders: usize) -> Self {
         Self::with_joiners(founders, &[])
     }
 
-    /// A cluster in one rack: a message between two nodes takes 0.2 ms.
+    /// Makes a cluster in one rack: a message between two nodes takes 0.2 ms.
     #[must_use]
     pub fn near(founders: usize) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -51,8 +52,9 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// A cluster of three founders at distant places. The numbers are milliseconds one way: between the first and the second,
-    /// the first and the third, the second and the third. They send their promises unasked every `promise_every` ms.
+    /// Makes a cluster of three founders at distant places. The numbers are milliseconds in one direction: between the
+    /// first and the second, the first and the third, and the second and the third. They send their promises unasked
+    /// every `promise_every` ms.
     #[must_use]
     pub fn apart([first, second, third]: [u64; 3], promise_every: u64) -> Self {
         let mut plan = Self::plan(3, &[]);
@@ -66,8 +68,8 @@ impl Story {
         story
     }
 
-    /// A cluster of so many founders with so many milliseconds one way between them, that tell each other so few ops in one
-    /// message that a small run is like a large one.
+    /// Makes a cluster of founders with `one_way` milliseconds between them. They send so few ops in one message that a
+    /// small run is like a large one.
     #[must_use]
     pub fn telling_few(founders: usize, one_way: u64, ops: usize) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -78,16 +80,16 @@ impl Story {
         story
     }
 
-    /// How much of another's log a host's disk has.
+    /// Returns up to which number a host's disk has the log of another host.
     #[must_use]
     pub fn holds(&self, host: Host, origin: Host) -> u64 {
         self.run.world.machines[host].disk.log(self.node(origin))
     }
 
-    /// How many milliseconds it takes from a claim to the answer that it is final.
+    /// Returns how many milliseconds pass from a claim to the answer that it is final.
     ///
     /// # Panics
-    /// Where a check fails, or it takes more than ten seconds.
+    /// A check fails, or it takes more than ten seconds.
     pub fn time_to_final(&mut self, host: Host, name: &str) -> u64 {
         let (began, names) = (self.run.world.now, vec![name.to_owned()]);
         let slot = self.wishes(host, Wish { own_id: true, names, wait: Some(20_000), ..Wish::default() });
@@ -98,13 +100,13 @@ impl Story {
         (self.run.world.now - began) / 1000
     }
 
-    /// How many messages were sent so far.
+    /// Returns the number of messages that were sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.run.observers.borrow().stats.sent()
     }
 
-    /// The same, where members that are silent for so many milliseconds are evicted.
+    /// Makes a cluster whose members are evicted automatically after this many milliseconds of silence.
     #[must_use]
     pub fn evicting_after(founders: usize, millis: u64) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -112,7 +114,7 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// The same, where each node tells so few others at a time that it is to them what a large cluster is.
+    /// Makes such a cluster where each node gossips with so few others at a time that the cluster is like a large one.
     #[must_use]
     pub fn evicting_after_among_many(founders: usize, millis: u64) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -121,8 +123,8 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// The same where events leave the feeds after so many milliseconds, and what is over the registries with them.
-    /// Connections outlive a silence of ten seconds.
+    /// Makes a cluster where events, and registrations that are over, are kept for this many milliseconds. Connections
+    /// outlive a silence of ten seconds.
     #[must_use]
     pub fn forgetting_after(founders: usize, millis: u64) -> Self {
         let mut plan = Self::plan(founders, &[]);
@@ -130,8 +132,8 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// The same where a newcomer that is not let in within so many milliseconds begins anew. Ops that all hold leave the logs
-    /// at once.
+    /// Makes a cluster where a newcomer that is not let in within this many milliseconds begins anew. Ops that all
+    /// members hold leave the logs at once.
     #[must_use]
     pub fn joining_within(founders: usize, sponsors: &[Host], millis: u64) -> Self {
         let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
@@ -140,14 +142,14 @@ impl Story {
         Self::begin(plan)
     }
 
-    /// The same, with machines that ask the given sponsors to let them in once they are started.
+    /// Makes a cluster with further machines, which ask the given sponsors to let them in once they are started.
     #[must_use]
     pub fn with_joiners(founders: usize, sponsors: &[Host]) -> Self {
         let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
         Self::with_joiners_that_reach(founders, &alone)
     }
 
-    /// The same, where newcomers reach a second machine besides their sponsor.
+    /// Makes such a cluster where newcomers may reach a second machine besides their sponsor.
     #[must_use]
     pub fn with_joiners_that_reach(founders: usize, sponsors: &[(Host, Option<Host>)]) -> Self {
         Self::begin(Self::plan(founders, sponsors))
@@ -191,10 +193,10 @@ impl Story {
         }
     }
 
-    /// Time passes, in milliseconds.
+    /// Lets this many milliseconds pass.
     ///
     /// # Panics
-    /// Where a check fails.
+    /// A check fails.
     pub fn passes(&mut self, millis: u64) {
         let until = self.run.world.now + millis * 1000;
         let checked = self.run.world.run_until(until);
@@ -213,7 +215,7 @@ impl Story {
         self.passes(2);
     }
 
-    /// An operator has a node evict a member.
+    /// An operator makes a node evict a member.
     ///
     /// # Errors
     /// The node's refusal.
@@ -222,35 +224,35 @@ impl Story {
         self.answer(host, orders::evict(node)).map(drop)
     }
 
-    /// An operator has a node leave.
+    /// An operator makes a node leave.
     ///
     /// # Errors
-    /// Its refusal.
+    /// The node's refusal.
     pub fn leaves(&mut self, host: Host) -> Result<(), Refusal> {
         self.answer(host, orders::leave()).map(drop)
     }
 
-    /// An operator has a node stay after all.
+    /// An operator cancels a node's leave.
     ///
     /// # Errors
-    /// Its refusal.
+    /// The node's refusal.
     pub fn stays(&mut self, host: Host) -> Result<(), Refusal> {
         self.answer(host, orders::stay()).map(drop)
     }
 
-    /// Whether the node has left for good.
+    /// Returns true where the node has left for good.
     #[must_use]
     pub fn has_left(&self, host: Host) -> bool {
         self.run.world.machines[host].stage.has_left()
     }
 
-    /// Which life of its key the node is in, from 0.
+    /// Returns the incarnation of the node; the first one is 0.
     #[must_use]
     pub fn incarnation(&self, host: Host) -> u16 {
         self.run.world.machines[host].node.incarnation()
     }
 
-    /// An operator gives a namespace rules.
+    /// An operator sets the rules of a namespace at a node.
     ///
     /// # Errors
     /// The node's refusal.
@@ -263,7 +265,7 @@ impl Story {
         }
     }
 
-    /// The rules of a namespace as a node sees them.
+    /// Returns the rules of a namespace as a node sees them.
     pub fn rules(&mut self, host: Host, namespace: &str) -> Namespace {
         match self.answer(host, RulesOf(namespace.to_owned())) {
             Ok(Answer::Namespace(view)) => view,
@@ -271,73 +273,73 @@ impl Story {
         }
     }
 
-    /// Members of whose log a node shows that there are two.
+    /// Returns the members whose logs a node reports as forked.
     pub fn forks(&mut self, host: Host) -> Vec<NodeId> {
         forks(&self.cluster(host))
     }
 
-    /// The id of a host's node.
+    /// Returns the id of a host's node.
     #[must_use]
     pub fn node(&self, host: Host) -> NodeId {
         self.run.world.machines[host].node
     }
 
-    /// How many bytes it takes to write down all that a process has in its memory, its tables left out.
+    /// Returns the size in bytes of all that a process has in memory, without its tables.
     #[must_use]
     pub fn memory(&self, host: Host) -> usize {
         crate::checks::bounds::memory(&self.run.world, host)
     }
 
-    /// The rows of a table on a host's disk.
+    /// Returns the number of rows in a table on a host's disk.
     #[must_use]
     pub fn rows(&self, host: Host, table: Table) -> usize {
         self.run.world.machines[host].disk.durable().rows(table).count()
     }
 
-    /// How many messages a node ever let out to one peer at once.
+    /// Returns the greatest number of messages that a node ever sent to one peer at once.
     #[must_use]
     pub fn burst(&self, host: Host) -> usize {
         self.run.observers.borrow().stats.burst(host)
     }
 
-    /// How many fsyncs a host has done.
+    /// Returns the number of fsyncs of a host.
     #[must_use]
     pub fn syncs(&self, host: Host) -> u64 {
         self.run.observers.borrow().stats.syncs(host)
     }
 
-    /// Why a node stopped by itself, where it did.
+    /// Returns the reason why a node stopped by itself, where it did.
     #[must_use]
     pub fn stopped(&self, host: Host) -> Option<String> {
         self.run.world.machines[host].halted().map(str::to_owned)
     }
 
-    /// Whether the run has come by a rare branch.
+    /// Returns true where the run has reached a mark.
     #[must_use]
     pub fn has_seen(&self, mark: &str) -> bool {
         self.run.observers.borrow().marks.reached().contains(mark)
     }
 
-    /// How many ops of another's log a host's disk has.
+    /// Returns the number of ops of another host's log on a host's disk.
     #[must_use]
     pub fn logged(&self, host: Host, origin: Host) -> usize {
         let node = self.run.world.machines[origin].node;
         self.run.world.machines[host].disk.logged_ops().iter().filter(|op| op.node == node).count()
     }
 
-    /// Whether the node is a member, by what it knows.
+    /// Returns true where the node knows itself to be a member.
     #[must_use]
     pub fn is_member(&self, host: Host) -> bool {
         self.run.world.machines[host].is_member()
     }
 
-    /// The registration's reply, or what is known of it where it is asked again; none where it was refused or none came.
+    /// Returns the last answer about a registration; none where it was refused or no answer came.
     #[must_use]
     pub fn told(&self, slot: Slot) -> Option<&Registration> {
         self.run.world.clients.views.get(&slot)
     }
 
-    /// Why the last request about a registration was refused.
+    /// Returns the reason why the last request about a registration was refused.
     #[must_use]
     pub fn refused(&self, slot: Slot) -> Option<&Refusal> {
         self.run.world.clients.refusals.get(&slot)
@@ -351,7 +353,7 @@ impl Story {
         }
     }
 
-    /// A registration as a node sees it; none where it knows nothing of it.
+    /// Returns a registration as a node sees it; none where the node does not know it.
     pub fn sees(&mut self, host: Host, slot: Slot) -> Option<Registration> {
         let id = self.run.world.clients.id(slot)?;
         match self.answer(host, Request::outcome(id, None)) {
@@ -360,12 +362,12 @@ impl Story {
         }
     }
 
-    /// Where a registration stands at a node.
+    /// Returns the status of a registration at a node.
     pub fn status(&mut self, host: Host, slot: Slot) -> Option<Status> {
         self.sees(host, slot).map(|view| view.status)
     }
 
-    /// A name as a node sees it.
+    /// Returns the status of a name at a node.
     pub fn name(&mut self, host: Host, text: &str) -> NameStatus {
         match self.answer(host, NameOf(name(text))) {
             Ok(Answer::Name(view)) => view.status,
@@ -373,7 +375,7 @@ impl Story {
         }
     }
 
-    /// The cluster as a node sees it.
+    /// Returns the cluster as a node sees it.
     pub fn cluster(&mut self, host: Host) -> Cluster {
         match self.answer(host, ClusterCommand::Show) {
             Ok(Answer::Cluster(view)) => view,
@@ -381,12 +383,12 @@ impl Story {
         }
     }
 
-    /// A node's whole feed.
+    /// Returns all events of a node's feed.
     pub fn feed(&mut self, host: Host) -> Vec<Event> {
         self.feed_of(host, EventQuery::default())
     }
 
-    /// What a node's feed has of what it accepted itself.
+    /// Returns the events of a node's feed about registrations that it accepted itself.
     pub fn feed_of_its_own(&mut self, host: Host) -> Vec<Event> {
         self.feed_of(host, EventQuery { local: true, ..EventQuery::default() })
     }
@@ -399,16 +401,17 @@ impl Story {
         }
     }
 
-    /// The stamp of a registration, by its client's last answer.
+    /// Returns the stamp of a registration, from the last answer to its client.
     #[must_use]
     pub fn stamp(&self, slot: Slot) -> Option<Stamp> {
         self.told(slot).map(|view| view.stamp)
     }
 
-    /// Some machines are lost for good; the others agree on all that can be decided without them, and on nothing else.
+    /// Ends the story with some machines lost for good. The others must agree on all that can be decided without them,
+    /// and must decide nothing else.
     ///
     /// # Panics
-    /// Where they do not.
+    /// The others do not agree, or decide too much or too little.
     pub fn ends_without(mut self, lost: &[Host], how: Loss) {
         let mut plan = (*self.run.world.plan).clone();
         plan.ending = Ending::Lasting { lost: lost.to_vec(), how };
@@ -416,10 +419,10 @@ impl Story {
         self.ends_well();
     }
 
-    /// Everything works again, comes to rest, and all nodes agree with the oracle.
+    /// Ends the story: everything works again and comes to rest, and all nodes agree with the oracle.
     ///
     /// # Panics
-    /// Where they do not.
+    /// The cluster does not come to rest, or a node does not agree.
     pub fn ends_well(mut self) {
         for host in 0..self.run.world.machines.len() {
             if let Process::Down(down) = &mut self.run.world.machines[host].process {

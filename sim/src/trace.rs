@@ -1,4 +1,4 @@
-//! What happened, as a number that tells two runs apart and, where wanted, as a list for the report.
+//! The trace of a run: a hash that tells two runs apart and, if wanted, a list of events for the report.
 
 mod note;
 mod text;
@@ -22,12 +22,12 @@ use crate::world::packet::Packet;
 use crate::world::{Seen, World};
 pub(crate) use note::{Entry, Freight, Letter, Note};
 
-/// See the module's text.
+/// The trace of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trace {
     hash: u64,
     entries: Option<Vec<Entry>>,
-    /// What the last notes said, so that only changes are noted.
+    /// The values in the last notes, so that only changes are noted.
     watermarks: BTreeMap<Host, Hlc>,
     durable: BTreeMap<(Host, NodeId), Seq>,
 }
@@ -41,7 +41,7 @@ impl Trace {
         self.hash
     }
 
-    /// Whether notes are kept. What costs something to say is said only then.
+    /// Returns true where notes are kept. Notes that are expensive to make are made only then.
     fn is_on(&self) -> bool {
         self.entries.is_some()
     }
@@ -50,7 +50,7 @@ impl Trace {
         self.entries.as_deref().unwrap_or_default()
     }
 
-    /// Something happens.
+    /// Takes an event of the run.
     pub(crate) fn saw(&mut self, what: &Seen<'_>, world: &World) {
         let now = world.now;
         match what {
@@ -62,7 +62,7 @@ impl Trace {
         }
     }
 
-    /// What is not part of the hash.
+    /// Notes what is not a part of the hash.
     fn write(&mut self, what: &Seen<'_>, world: &World) {
         let now = world.now;
         match what {
@@ -157,7 +157,7 @@ impl Trace {
         }
     }
 
-    /// A message that its check found to be wrong.
+    /// Notes a message that a check found to be wrong.
     fn stopped(&mut self, now: Micros, from: Host, to: Host, packet: &Packet) {
         if self.is_on() {
             let (freight, text) = (text::freight(from, packet), text::packet(packet));
@@ -165,14 +165,14 @@ impl Trace {
         }
     }
 
-    /// After a step.
+    /// Notes the watermark after a step.
     fn watermark(&mut self, now: Micros, host: Host, watermark: Hlc) {
         if self.is_on() && self.watermarks.insert(host, watermark) != Some(watermark) {
             self.note(now, Note::Watermark(host, watermark));
         }
     }
 
-    /// After an fsync or a crash: the prefixes of logs that the disk holds.
+    /// Notes the prefixes of logs on a disk, after an fsync or a crash.
     fn durable(&mut self, now: Micros, host: Host, logs: &BTreeMap<NodeId, Seq>) {
         if self.is_on() {
             for (origin, seq) in logs {
@@ -183,7 +183,7 @@ impl Trace {
         }
     }
 
-    /// A page of a host's feed, of which so many events were known.
+    /// Notes a page of a host's feed. Its events up to `known` were noted before.
     fn events(&mut self, now: Micros, host: Host, known: Cursor, events: &[Event]) {
         if self.is_on() {
             for event in events

@@ -1,11 +1,11 @@
-//! What a check says of a run.
+//! The result of a check.
 
 /// A rule that was broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// Which check found it.
+    /// The check that found it.
     pub check: &'static str,
-    /// How.
+    /// What happened.
     pub text: String,
 }
 

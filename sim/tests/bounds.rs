@@ -1,4 +1,4 @@
-//! Stories of what nodes keep: not more than what lives asks for.
+//! Stories of what nodes store: not more than the live registrations need.
 
 use forename::model::Status;
 use forename::store::Table;
@@ -29,7 +29,7 @@ fn a_process_remembers_no_more_after_thousands_of_registrations_than_before() {
     story.ends_well();
 }
 
-/// Lima's disk hangs for five minutes, in which it has a heartbeat to send ten times a second.
+/// Lima's disk hangs for five minutes. In that time it has a heartbeat to send ten times a second.
 #[test]
 fn what_waits_for_an_fsync_that_hangs_is_bounded() {
     let mut story = Story::of(3);
@@ -46,7 +46,7 @@ fn what_waits_for_an_fsync_that_hangs_is_bounded() {
     story.ends_well();
 }
 
-/// Somebody asks London for its state, and goes no further.
+/// Somebody asks London for its state, and never goes further.
 #[test]
 fn whoever_asks_to_join_and_goes_no_further_keeps_nobody_from_truncating_for_ever() {
     let mut story = Story::joining_within(3, &[], 20_000);
@@ -63,7 +63,7 @@ fn whoever_asks_to_join_and_goes_no_further_keeps_nobody_from_truncating_for_eve
     story.ends_well();
 }
 
-/// However far it has come by then.
+/// The newcomer is evicted at different moments of its join.
 #[test]
 fn a_newcomer_that_is_evicted_on_its_way_keeps_nobody_from_truncating() {
     const ROME: usize = 3;
@@ -83,7 +83,7 @@ fn a_newcomer_that_is_evicted_on_its_way_keeps_nobody_from_truncating() {
     }
 }
 
-/// Lima hears the others and is not heard. So it knows that its claim lost, and nobody else ever knows of that claim.
+/// Lima hears the others and is not heard. So it knows that its claim lost, and no other node ever knows of that claim.
 #[test]
 fn an_erasure_of_what_came_to_nothing_waits_for_nothing() {
     let mut story = Story::forgetting_after(3, 250);

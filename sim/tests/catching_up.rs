@@ -2,14 +2,14 @@
 
 use forename_sim::story::Story;
 
-/// Between any two members, one way, milliseconds.
+/// The one-way latency between any two members in milliseconds.
 const ONE_WAY: u64 = 100;
-/// Ops in one message.
+/// The number of ops in one message.
 const OPS: usize = 20;
-/// Messages that each half lacks.
+/// The number of messages that each half lacks.
 const MESSAGES: u32 = 40;
 
-/// How long it takes until all have what the two halves have taken, milliseconds.
+/// Returns how many milliseconds it takes until all members have the ops of both halves.
 fn agreement(story: &mut Story) -> u64 {
     let all = u64::from(MESSAGES) * OPS as u64;
     let mut took = 0;

@@ -1,5 +1,5 @@
-//! Stories of clocks. With a minority of them wrong, by whatever and however they change, nodes with right clocks take
-//! names, and these are confirmed in the usual time; nodes with wrong ones refuse new names and hold nobody up.
+//! Stories of clocks. While a minority of clocks is wrong, however they change, nodes with right clocks take names, and
+//! these are confirmed in the usual time. Nodes with wrong clocks refuse new names and hold nobody up.
 
 use forename::model::{EndReason, NameStatus, Status};
 use forename::replica::Refusal;
@@ -14,11 +14,12 @@ const ROME: usize = 4;
 
 const HOUR: i64 = 3_600_000;
 
-/// After so many milliseconds all have noticed that a clock was set: a heartbeat that is late makes a clock look late, so the
-/// best of some seconds counts.
+/// The milliseconds after which all have noticed that a clock was set. A delayed heartbeat makes a clock look late, so
+/// the best reading of some seconds counts.
 const KNOWN: u64 = 6000;
 
-/// The nodes that refuse a new name each because of their clocks, and what the others took.
+/// Claims a new name at each node. Returns the nodes that refuse because of their clocks, and the claims that the
+/// others took.
 fn refuse(story: &mut Story, founders: usize, name: &str) -> (Vec<usize>, Vec<u32>) {
     let (mut refuse, mut taken) = (Vec::new(), Vec::new());
     for host in 0..founders {
@@ -32,7 +33,7 @@ fn refuse(story: &mut Story, founders: usize, name: &str) -> (Vec<usize>, Vec<u3
     (refuse, taken)
 }
 
-/// All of these are confirmed at all nodes within a second.
+/// Checks that all of these are confirmed at all nodes within a second.
 fn are_confirmed(story: &mut Story, founders: usize, taken: &[u32]) {
     story.passes(1000);
     for host in 0..founders {
@@ -52,7 +53,7 @@ fn only_nodes_whose_clocks_are_wrong_refuse_names() {
             let (refused, taken) = refuse(&mut story, founders, "early");
             assert_eq!(refused, wrong, "of {founders}, {by} ms");
             are_confirmed(&mut story, founders, &taken);
-            // They go on to be wrong, and others are still not held up.
+            // The clocks stay wrong, and other nodes are still not held up.
             story.passes(60_000);
             let (refused, taken) = refuse(&mut story, founders, "late");
             assert_eq!(refused, wrong, "of {founders}, {by} ms, a minute later");
@@ -67,8 +68,8 @@ fn only_nodes_whose_clocks_are_wrong_refuse_names() {
     }
 }
 
-/// A clock that is set back takes the time of two nodes back with it. What was stamped before is then ahead of that time, and
-/// waits until it has come.
+/// The time of two nodes follows the clock that is behind. So when a clock is set back, what was stamped before is
+/// ahead of that time, and waits until the time has come.
 #[test]
 fn of_two_nodes_the_one_that_is_ahead_refuses_names() {
     for (by, ahead) in [(60_000, TOKYO), (-60_000, LONDON), (HOUR, TOKYO)] {
@@ -109,7 +110,7 @@ fn a_clock_that_was_ahead_for_a_moment_leaves_no_trace() {
         story.passes(500);
         story.step_clock(LIMA, HOUR);
         story.passes(moment);
-        // Clients ask it at that moment: it refuses, or it takes what is soon confirmed.
+        // Clients ask at that moment. Lima refuses, or takes names that are confirmed soon.
         let slots = [story.claims(LIMA, &["alice"]), story.claims(LONDON, &["carla"])];
         story.step_clock(LIMA, -HOUR);
         story.passes(KNOWN);
@@ -150,7 +151,8 @@ fn a_node_that_starts_with_a_wrong_clock_finds_out_before_it_takes_names() {
         story.start(LIMA);
         let early = story.claims(LIMA, &["early"]);
         story.passes(6000);
-        // Behind one other it cannot know that it is wrong, and what it stamps then follows what it has seen.
+        // A node whose clock is behind that of one other node cannot know that its clock is wrong. Its stamps then
+        // follow what it has seen.
         let refused = matches!(story.refused(early), Some(Refusal::ClockSuspect { .. }));
         assert!(refused || by < 0, "{by} ms: {:?}", story.told(early));
         let early = if refused { None } else { Some(early) };
@@ -173,7 +175,7 @@ fn a_right_node_that_starts_hears_of_a_majority_before_it_believes_a_wrong_clock
     story.step_clock(ROME, HOUR);
     story.passes(2000);
     story.crash(LIMA);
-    // At first it meets the two whose clocks are wrong alike.
+    // At first it meets the two nodes whose clocks are wrong in the same way.
     story.cut(&[(LIMA, LONDON), (LIMA, TOKYO)]);
     story.start(LIMA);
     story.passes(300);
@@ -185,8 +187,8 @@ fn a_right_node_that_starts_hears_of_a_majority_before_it_believes_a_wrong_clock
     story.ends_well();
 }
 
-/// Rome starts and hears first of Oslo, whose clock is wrong as its own is, and of Lima: of these three most agree, and of all
-/// five they need not be the most.
+/// Rome starts and first hears of Oslo, whose clock is wrong like its own, and of Lima. Of these three most clocks
+/// agree, but they need not be most of all five.
 #[test]
 fn of_two_wrong_clocks_that_meet_one_that_is_right_neither_leaves_a_trace() {
     let mut story = Story::of(5);
@@ -224,7 +226,8 @@ fn what_was_pending_is_decided_while_one_clock_is_ahead() {
     story.ends_well();
 }
 
-/// Two clocks of five are off by 4 s, one to either side: none is suspect, and the slow node takes what the fast one stamps.
+/// Two clocks of five are wrong by 4 s in opposite directions. None is suspect, and the slow node takes what the fast
+/// one stamps.
 #[test]
 fn clocks_within_the_limit_on_either_side_hold_up_nobody() {
     let mut story = Story::of(5);
@@ -242,7 +245,8 @@ fn clocks_within_the_limit_on_either_side_hold_up_nobody() {
     story.ends_well();
 }
 
-/// By 8 s they are beyond it, and 16 s apart: still the slow node takes ops, and gives no name away that is taken.
+/// With 8 s they are beyond the limit, and 16 s apart. The slow node still takes ops, and does not take a name that is
+/// taken.
 #[test]
 fn a_slow_node_takes_ops_and_does_not_take_a_name_that_is_taken() {
     let mut story = Story::of(5);
@@ -281,7 +285,7 @@ fn a_reservation_ends_in_its_time_whatever_one_clock_says() {
 
 #[test]
 fn members_come_and_go_while_one_clock_is_wrong() {
-    // The first member, which lets newcomers in, or another.
+    // The wrong clock is that of the first member, which lets newcomers in, or of another one.
     for wrong in [LONDON, LIMA] {
         for by in [HOUR, -HOUR] {
             let mut story = Story::with_joiners(4, &[TOKYO]);
@@ -306,7 +310,8 @@ fn members_come_and_go_while_one_clock_is_wrong() {
     }
 }
 
-/// Such a clock is not wrong by a moment: whoever sets it up looks at it. The newcomer is not let in while it is that far off.
+/// A clock that is a day off is not just wrong for a moment, and whoever sets the machine up looks at it. The newcomer
+/// is not let in while its clock is that far off.
 #[test]
 fn a_newcomer_whose_clock_is_a_day_off_is_not_let_in() {
     for by in [25 * HOUR, -25 * HOUR] {
@@ -340,8 +345,8 @@ fn one_of_four_may_be_dead_and_another_wrong() {
     story.ends_without(&[OSLO], Loss::Down);
 }
 
-/// A copy of Lima's directory promised to issue nothing as early as Ann's claim, and confirmed Bob's on that. London cannot
-/// believe that promise, because its own clock is far behind, but it remembers it.
+/// A copy of Lima's directory promised to issue nothing as early as Ann's claim, and on that promise Bob's claim was
+/// confirmed. London cannot believe the promise, because its own clock is far behind, but it remembers it.
 #[test]
 fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
     let mut story = Story::of(2);
@@ -350,7 +355,7 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
     let copy = story.copy_disk(lima);
     story.split(&[lima]);
     let ann = story.claims(lima, &["alice"]);
-    // Ops that are many are sent beside the vectors, and may overtake them.
+    // Many ops are sent beside the vectors, and may overtake them.
     story.imports(LONDON, 30, 4000);
     let bob = story.claims(LONDON, &["alice"]);
     story.step_clock(LONDON, -12_500);
@@ -362,7 +367,7 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
     story.passes(1000);
     assert_eq!(story.status(lima, bob), Some(Status::Confirmed), "the copy knows of no earlier claim");
     story.crash(lima);
-    // London's ops arrive before London's word that Lima held them.
+    // London's ops arrive before London's message that it remembers what Lima held.
     story.suffers(Trouble::Picky(Pick { from: LONDON, to: lima, kind: Kind::Vector, lost: 0, late: 1000 }), 60_000);
     story.restore_disk(lima, &original);
     story.start(lima);
@@ -377,8 +382,8 @@ fn a_promise_that_is_too_far_ahead_is_remembered_for_its_origin() {
     story.ends_well();
 }
 
-/// Lima stands still for twelve seconds, and its clock with it for a part of them. What it heard before, that London's clock
-/// was not late, counts until it has heard London for a while.
+/// Lima restarts with a clock that is an hour ahead, and later the clock jumps ahead once more. Lima refuses names
+/// until its clock is right, and then stamps its first op with the right time.
 #[test]
 fn a_clock_that_is_right_again_is_followed_from_the_first_op_on() {
     let mut story = Story::of(3);

@@ -1,4 +1,4 @@
-//! The command as a user meets it: what it prints, and how it ends.
+//! The command line as a user sees it: its output and its exit codes.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -31,7 +31,7 @@ fn two_processes_run_a_seed_alike() {
 fn of_two_runs_that_differ_the_first_event_that_does_is_shown() {
     use std::os::unix::fs::PermissionsExt;
 
-    // A build of another kind: its seed 3 runs as seed 3 for a while, and then has an event too many.
+    // This stands for another build: its seed 3 runs like this build's for a while, and then has one event too many.
     let other = file("other-build");
     let script =
         format!("#!/bin/sh\n'{}' \"$@\" | sed '100i one event too many'\n", env!("CARGO_BIN_EXE_forename-sim"));

@@ -8,7 +8,7 @@ const LONDON: usize = 0;
 const TOKYO: usize = 1;
 const LIMA: usize = 2;
 
-/// Whether a node stops by itself before long; a second later its operator has made it rejoin.
+/// Returns true where a node stops by itself within five seconds. A second later its operator makes it rejoin.
 fn stops(story: &mut Story, host: usize) -> bool {
     (0..100).any(|_| {
         story.passes(50);
@@ -16,7 +16,7 @@ fn stops(story: &mut Story, host: usize) -> bool {
     })
 }
 
-/// Lima's disk is put back as it was before it took "bob" alone with the others.
+/// Puts Lima's disk back as it was before it took "bob".
 fn lima_is_put_back() -> (Story, u32) {
     let mut story = Story::of(3);
     story.claims(LONDON, &["alice"]);
@@ -45,14 +45,14 @@ fn an_old_directory_stops_before_it_issues_anything_and_rejoins_as_somebody_else
     story.ends_well();
 }
 
-/// What Lima's feed tells of a registration.
+/// Returns the types of the events about a registration in Lima's feed.
 fn told_of(story: &mut Story, slot: u32) -> Vec<EventType> {
     let id = story.sees(LIMA, slot).expect("it is known").id;
     let told = story.feed(LIMA).into_iter().filter(|event| event.data.registration.id == id);
     told.map(|event| event.event_type).collect()
 }
 
-/// Its reader was never told what became of "bob" in the feed that is lost. It is sent to the new one.
+/// The reader never got the outcome of "bob" in the feed that is lost. It is sent to the new feed.
 #[test]
 fn a_reader_of_a_feed_that_was_put_back_is_sent_to_the_next_and_misses_nothing() {
     let (mut story, bob) = lima_is_put_back();
@@ -143,7 +143,7 @@ fn an_old_directory_of_an_earlier_life_takes_an_id_that_was_never_used() {
     story.ends_well();
 }
 
-/// Its node had issued nothing since the copy was made, but it had promised more than the copy knows of; and the machine's
+/// The node had issued nothing since the copy was made, but it had promised more than the copy knows of. The machine's
 /// clock went back with its disk, as with a snapshot of a whole machine.
 #[test]
 fn a_copy_that_comes_back_with_the_clock_of_its_machine_stops_where_others_were_promised_more() {
@@ -175,8 +175,9 @@ fn a_copy_that_comes_back_with_the_clock_of_its_machine_stops_where_others_were_
     story.ends_well();
 }
 
-/// Its node had issued nothing since the copy was made, but it had promised more than the copy knows of. A first process
-/// takes the ops of somebody who has forgotten that, and ends; it must not store that it might have promised as much.
+/// The node had issued nothing since the copy was made, but it had promised more than the copy knows of. A first
+/// process takes the ops of a member that has forgotten the promise, and ends. It must not store a ceiling as high as
+/// that promise.
 #[test]
 fn a_copy_stops_where_others_were_promised_more_also_at_its_second_start() {
     let mut story = Story::of(5);
@@ -202,7 +203,7 @@ fn a_copy_stops_where_others_were_promised_more_also_at_its_second_start() {
     story.ends_well();
 }
 
-/// Its node had issued nothing since the copy was made, but it had said that it holds "alice".
+/// The node had issued nothing since the copy was made, but it had said that it holds "alice".
 #[test]
 fn a_copy_stops_where_others_remember_that_it_held_more() {
     let mut story = Story::of(3);
@@ -271,15 +272,15 @@ fn a_directory_whose_op_lies_below_what_its_copy_promised_stops_and_rejoins() {
     story.ends_well();
 }
 
-/// Where a claim of Lima's directory and one of a copy of it stand once all have met and Lima has rejoined: the same
-/// everywhere, and one of them holds the name.
+/// Returns the status of a claim of Lima's directory and of one of its copy, once all have met and Lima has rejoined.
+/// Checks that it is the same everywhere.
 fn is_settled(story: &mut Story, claims: [u32; 2]) -> [Option<Status>; 2] {
     let all = [LONDON, TOKYO, LIMA].map(|city| claims.map(|claim| story.status(city, claim)));
     assert!(all.iter().all(|view| *view == all[0]), "{all:?}");
     all[0]
 }
 
-/// Two different ops carry one number: London has the one of the directory, Tokyo the one of its copy.
+/// Two different ops have the same number. London has the op of the directory, Tokyo the op of its copy.
 #[test]
 fn of_a_log_that_was_continued_twice_nothing_more_is_decided_and_one_claim_wins_after_the_rejoin() {
     let mut story = Story::of(3);
@@ -311,7 +312,7 @@ fn of_a_log_that_was_continued_twice_nothing_more_is_decided_and_one_claim_wins_
     story.start(LIMA);
     assert!(stops(&mut story, LIMA));
     story.passes(20_000);
-    // Once more where the state that it was given first was that of the log which does not count.
+    // It rejoins once more where its first state came from the log that does not count.
     assert!(story.incarnation(LIMA) > 0);
     let mut ends = is_settled(&mut story, [ann, bob]);
     ends.sort_unstable();
@@ -349,7 +350,7 @@ fn what_was_confirmed_stays_though_a_copy_of_its_log_was_continued_elsewhere() {
     story.ends_well();
 }
 
-/// Tokyo has another op of Lima's log than London. What London has of Rome's log reaches Tokyo all the same, in the same
+/// Tokyo has another op of Lima's log than London. Still, what London has of Rome's log reaches Tokyo, in the same
 /// message and behind an op of Lima's that Tokyo cannot take.
 #[test]
 fn where_the_ops_of_one_log_cannot_be_taken_those_of_others_are() {
@@ -387,7 +388,8 @@ fn where_the_ops_of_one_log_cannot_be_taken_those_of_others_are() {
     story.ends_well();
 }
 
-/// London has nothing of the two ops, and no promise of Lima's that goes with them: Lima was only heard to say that it has them.
+/// London has neither of the two ops, and no promise of Lima's about them. It has only heard Lima say that it holds
+/// them.
 #[test]
 fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
     let mut story = Story::of(2);
@@ -400,7 +402,7 @@ fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
     story.passes(100);
     story.crash(lima);
     story.heal();
-    // It starts, and promises nothing before it has compared logs.
+    // Lima starts, and promises nothing before it has compared logs.
     for (from, to, kind) in [(lima, LONDON, Kind::Ops), (LONDON, lima, Kind::Vector)] {
         story.suffers(Trouble::Picky(Pick { from, to, kind, lost: 100, late: 0 }), 60_000);
     }
@@ -413,28 +415,29 @@ fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
     story.passes(1100);
     let why = story.stopped(lima).unwrap_or_default();
     assert!(why.contains("remembers its word that it held op 2"), "{why}");
-    // Ann and Bob are nowhere any more: that copy is all that is left of Lima.
+    // Nobody has Ann's and Bob's ops any more: the old copy is all that is left of Lima.
     story.passes(10_000);
     assert_eq!((story.incarnation(lima), story.is_member(lima)), (1, true));
 }
 
-/// A directory and its copy were both used, and gave one stamp each to another registration. The id of the first was made from
-/// that stamp, and it is issued again by the next incarnation: those who know the second have not heard of the first.
+/// A directory and its copy were both used, and gave the same stamp to different registrations. The id of the first was
+/// made from that stamp, and the next incarnation issues it anew. Nodes that know the second have not heard of the
+/// first.
 #[test]
 fn a_registration_whose_stamp_a_copy_gave_to_another_is_told_to_all() {
     let plan = serde_json::from_str(include_str!("plans/two_that_were_stamped_alike.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
 
-/// The only one that was promised more than the copy knows of was told so in memory alone, and crashed.
+/// Only one member was promised more than the copy knows of. It had that promise in memory only, and crashed.
 #[test]
 fn a_copy_of_which_nobody_can_tell_that_it_is_one_goes_on() {
     let plan = serde_json::from_str(include_str!("plans/a_copy_whose_witness_lost_its_memory.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
 
-/// A copy runs in the place of a directory for a moment and takes an op that the directory lacks. The directory is back, is
-/// given that op before anybody can show it that it lacks it, and goes on with its log.
+/// A copy runs in place of a directory for a moment and takes an op that the directory lacks. Then the directory is
+/// back. It gets that op before anybody can show that it lacks it, and goes on with its log.
 #[test]
 fn an_original_that_caught_up_with_its_copy_goes_on() {
     let plan =
@@ -442,16 +445,17 @@ fn an_original_that_caught_up_with_its_copy_goes_on() {
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
 
-/// A node that has issued nothing yet runs with an old copy of its directory. The first op of its log is the copy's, and another
-/// member takes it before the copy is noticed: it counts.
+/// A node that has issued nothing yet runs with an old copy of its directory. The first op of its log is the copy's,
+/// and another member takes it before the copy is noticed. So it counts.
 #[test]
 fn the_first_op_of_a_node_may_be_one_of_a_copy() {
     let plan = serde_json::from_str(include_str!("plans/the_first_op_of_a_node_is_a_copys.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
 
-/// A copy of a directory issues ops that most members hold, and the original another op, which one member alone hears of. When the
-/// node comes back, that member has less of the right continuation than the others: they had decided more of it.
+/// A copy of a directory issues ops that most members hold. The original issues another op, of which only one member
+/// hears. When the node comes back, that member has less of the right continuation than the others, and they had
+/// decided more of it.
 #[test]
 fn who_knows_of_a_fork_and_has_less_does_not_undo_what_others_have_decided() {
     let plan = serde_json::from_str(include_str!("plans/one_that_knew_of_a_fork_and_had_less.json")).expect("a plan");

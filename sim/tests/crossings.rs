@@ -1,5 +1,5 @@
-//! Stories of members that come and go at the same time, and of the way out: an operator who follows what the product says
-//! gets a cluster that decides everything and lets newcomers in.
+//! Stories of members that come and go at the same time, and of the way out: an operator who follows the messages of
+//! the product gets a cluster that decides everything and lets newcomers in.
 
 use forename::model::{NameStatus, Status};
 use forename::replica::Refusal;
@@ -11,10 +11,11 @@ const TOKYO: usize = 1;
 const LIMA: usize = 2;
 const NEW: usize = 3;
 
-/// After so many milliseconds a member that is not heard is known to be out of contact: three heartbeats, and some.
+/// The milliseconds after which a member that is not heard is known to be out of contact: three heartbeats, and some
+/// more.
 const SILENT: u64 = 4500;
 
-/// How many members a node sees.
+/// Returns the number of members that a node sees.
 fn members(story: &mut Story, host: usize) -> usize {
     story.cluster(host).members.len()
 }
@@ -30,7 +31,7 @@ fn a_replacement_that_starts_before_the_dead_member_is_evicted_is_let_in_once_it
         story.passes(3000);
         let alice = story.claims(by, &["alice"]);
         story.passes(3000);
-        // Where the dead member was heard just before, the first one may have let the newcomer in.
+        // Where the dead member was heard just before, the first member may already have let the newcomer in.
         assert!(wait == 0 || !story.is_member(NEW), "not before all members were heard");
         assert_eq!(story.status(by, alice), Some(Status::Pending));
         story.evicts(by, lost).unwrap();
@@ -138,8 +139,8 @@ fn a_reservation_that_cannot_end_says_whom_it_waits_for() {
     story.ends_without(&[LIMA], Loss::Down);
 }
 
-/// Whoever let a newcomer in, and the only one to have heard of it, are evicted at any moment of the join. It is in or has
-/// never been in, and comes in then.
+/// The member that let a newcomer in, and the only other one that heard of it, are evicted at any moment of the join.
+/// The newcomer is in, or it was never in and comes in then.
 #[test]
 fn a_newcomer_whose_admission_is_lost_with_two_members_comes_in_all_the_same() {
     for after in (0..120).step_by(8) {
@@ -182,7 +183,7 @@ fn an_eviction_that_is_asked_for_on_the_side_of_a_minority_is_refused() {
     let refused = story.evicts(LONDON, 4).unwrap_err();
     assert!(refused.to_string().contains("majority"), "{refused}");
     assert!(story.cluster(LONDON).eviction.is_none(), "nothing has begun");
-    // Tokyo would stay, and has to agree; so on the other side both are put out.
+    // Tokyo would stay and has to agree to an eviction on London's side, so the other side evicts both.
     story.evicts(LIMA, LONDON).unwrap();
     story.evicts(LIMA, TOKYO).unwrap();
     story.passes(500);
@@ -200,7 +201,7 @@ fn evicting_a_node_that_is_out_already_changes_nothing_and_is_no_error() {
     story.crash(LIMA);
     story.evicts(LONDON, LIMA).unwrap();
     for _ in 0..5 {
-        // While it is under way, and after that.
+        // The orders come while the eviction is under way, and after it.
         story.evicts(TOKYO, LIMA).unwrap();
         story.evicts(LONDON, LIMA).unwrap();
         story.passes(100);
@@ -218,7 +219,7 @@ fn a_member_that_is_to_leave_beside_a_dead_one_leaves_once_that_is_evicted() {
     story.crash(NEW);
     let alice = story.claims(LONDON, &["alice"]);
     story.passes(2000);
-    // Lima has said that it holds alice, which the dead one does not.
+    // Lima has said that it holds alice, and the dead member does not hold it.
     story.leaves(LIMA).unwrap();
     story.passes(5000);
     assert!(!story.has_left(LIMA));
@@ -301,8 +302,8 @@ fn a_member_leaves_while_clients_ask_all_the_time() {
     story.ends_well();
 }
 
-/// It dies at any moment from the order to leave on. Nothing that it said is lost, and an operator who evicts it gets a
-/// cluster that goes on.
+/// A member dies at any moment after the order to leave. Nothing that it said is lost, and an operator who evicts it
+/// gets a cluster that goes on.
 #[test]
 fn a_member_that_dies_as_it_leaves_can_be_evicted() {
     for after in (0..80).step_by(4) {
@@ -340,8 +341,8 @@ fn a_member_that_dies_as_it_leaves_and_comes_back_goes_on_leaving() {
     }
 }
 
-/// Operators who evict live members crosswise leave no majority. Nothing is promised then but that nobody is told anything
-/// that is taken back.
+/// Operators who evict live members crosswise leave no majority. Then only one thing is promised: no client is told
+/// anything that is taken back later.
 #[test]
 fn evictions_that_cross_leave_no_majority() {
     let mut story = Story::of(3);
@@ -352,7 +353,7 @@ fn evictions_that_cross_leave_no_majority() {
     story.ends_well();
 }
 
-/// Lima is dead, and Tokyo is told to leave: London alone could not put Lima out.
+/// Lima is dead, and Tokyo is asked to leave. London alone could not evict Lima.
 #[test]
 fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goes_on() {
     let mut story = Story::of(3);
@@ -375,8 +376,8 @@ fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goe
     story.ends_well();
 }
 
-/// A node refuses an eviction, because with another one that is under way too few would stay. When the refusal is durable and
-/// goes out, that other one is over.
+/// A node refuses an eviction, because together with another eviction that is under way too few members would stay.
+/// When the refusal is durable and goes out, that other eviction is over.
 #[test]
 fn a_refusal_counts_from_when_it_was_decided() {
     let plan = serde_json::from_str(include_str!("plans/a_refusal_that_waited_for_its_disk.json")).expect("a plan");

@@ -1,4 +1,4 @@
-//! Stories of members that go: evicted by hand or by themselves, back again, or gone of their own will.
+//! Stories of members that go: evicted by an operator or automatically, back again, or leaving by themselves.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ fn what_an_evicted_node_took_alone_is_registered_again_under_its_id() {
         (1, 2),
         "each outcome once, in the feed that it had"
     );
-    // What it took in its life before was taken by it as well.
+    // What its earlier incarnation took counts as taken by itself.
     let own = story.feed_of_its_own(LIMA);
     let told: BTreeSet<_> = own.iter().map(|event| event.data.registration.id).collect();
     let took = [dora, carla, alice].map(|slot| story.sees(LIMA, slot).unwrap().id);
@@ -290,8 +290,8 @@ fn a_log_keeps_what_some_member_lacks_and_no_more() {
     story.ends_well();
 }
 
-/// Lima has London's removal begun, and Tokyo hears of nothing. What Lima takes then is at London and at Lima, a majority of three;
-/// but London is about to go, and Lima may be lost.
+/// Lima begins the eviction of London, and Tokyo hears of nothing. London and Lima hold what Lima takes then, and they
+/// are a majority of three. But London is about to be out, and Lima may be lost.
 #[test]
 fn what_a_member_issues_after_it_froze_another_is_not_held_by_that_one() {
     let mut story = Story::of(3);
@@ -314,7 +314,7 @@ fn what_a_member_issues_after_it_froze_another_is_not_held_by_that_one() {
     story.ends_well();
 }
 
-/// Tokyo was put out while it was away, and never heard of Lima. Only London knew both, and has left.
+/// Tokyo was evicted while it was away, and never heard of Lima. Only London knew both, and has left.
 #[test]
 fn one_that_knows_nobody_who_is_left_finds_out_once_its_operator_tells_it_whom_to_join() {
     let mut story = Story::with_joiners(2, &[LONDON]);
@@ -337,6 +337,6 @@ fn one_that_knows_nobody_who_is_left_finds_out_once_its_operator_tells_it_whom_t
     let alice = story.claims(LIMA, &["alice"]);
     story.passes(100);
     assert_eq!(story.status(LIMA, alice), Some(Status::Confirmed), "the others go on without it");
-    // Its operator has it rejoin by way of Lima, as docs/operations.md says.
+    // Its operator makes it rejoin through Lima, as docs/operations.md says.
     story.ends_well();
 }

@@ -1,4 +1,4 @@
-//! Stories of what is erased: nothing is left of it, and everything goes on as if it had been forgotten.
+//! Stories of erased registrations: nothing is left of them, and everything goes on as if they had been forgotten.
 
 use forename::model::{EventType, NameStatus, Status};
 use forename_sim::plan::Wish;
@@ -8,7 +8,7 @@ const LONDON: usize = 0;
 const TOKYO: usize = 1;
 const LIMA: usize = 2;
 
-/// Nothing of a registration is on a disk: what its client kept with it, whose it was, and the name as typed and as key.
+/// Checks that no disk has anything of a registration: its metadata, its owner, and its name as typed and as key.
 fn is_gone(story: &Story, city: usize, slot: u32, name: &str) {
     for text in [Story::text_of(slot), format!("owner{slot}"), name.to_owned(), name.to_lowercase()] {
         assert_eq!(story.finds(city, &text), None, "{text} in city {city}");
@@ -36,12 +36,12 @@ fn what_is_erased_is_gone_at_every_node_and_its_name_can_be_had_again() {
             "it is told, and that it was erased"
         );
     }
-    // Ops that all have leave the logs, the last ones too.
+    // Ops that all members have leave the logs, also the last ones.
     story.passes(5000);
     for city in [LONDON, TOKYO, LIMA] {
         is_gone(&story, city, alice, "Allie");
     }
-    // The client in haste is told what is known, and erasing twice is erasing.
+    // A client that retries is told what is known, and erasing twice has no further effect.
     story.retries(LIMA, alice);
     assert!(story.told(alice).unwrap().erased);
     story.erases(LONDON, alice);
@@ -63,7 +63,7 @@ fn a_claim_that_was_late_meets_an_erased_name_and_is_judged_alike() {
     let mut story = Story::of(3);
     let alice = story.claims(LONDON, &["allie"]);
     story.passes(200);
-    // Tokyo is heard and hears nobody: to it the name is Alice's for as long as that lasts.
+    // Tokyo is heard but hears nobody. So for Tokyo the name belongs to Alice as long as that lasts.
     story.releases(LONDON, alice);
     story.passes(200);
     story.cut_way(LONDON, TOKYO);
@@ -197,7 +197,7 @@ fn who_lost_a_name_is_erased_and_the_winner_stays() {
     story.passes(3000);
     assert_eq!(story.status(TOKYO, second), Some(Status::Rejected));
     story.erases(TOKYO, second);
-    // A name that was changed is in the one that replaced it as well.
+    // A registration that replaced a name also has that name.
     let third = story.renames(LONDON, first, "carla");
     story.passes(5000);
     for city in [LONDON, TOKYO, LIMA] {
@@ -234,9 +234,9 @@ fn a_reservation_that_ran_out_can_be_erased_too() {
     story.ends_well();
 }
 
-/// Found by seed 92506. Two claims to a name, made void by evictions, were issued anew when the name had been somebody else's
-/// after what they follow, and that one was erased and forgotten with it: of the two, the first was said to have won against
-/// the second.
+/// Found by seed 92506. Two claims to a name became void by evictions and were issued anew. By then the name had
+/// belonged to somebody else after the claim that they follow, and that registration was erased and forgotten with its
+/// name. The first of the two was said to have won against the second.
 #[test]
 fn of_two_claims_that_came_too_late_none_won() {
     let plan = serde_json::from_str(include_str!("plans/two_that_came_too_late.json")).expect("a plan");

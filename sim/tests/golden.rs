@@ -1,4 +1,4 @@
-//! Some seeds run exactly as when their hashes were committed.
+//! Golden runs: some seeds run exactly as they did when their hashes were committed.
 
 use forename_sim::golden::{difference, lines};
 

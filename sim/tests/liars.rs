@@ -1,4 +1,4 @@
-//! Stories of somebody who holds a join token and is no member: nothing that it says is believed.
+//! Stories of somebody who holds a join token and is not a member: nothing that it says is believed.
 
 use forename::model::Status;
 use forename::store::Table;
@@ -97,7 +97,7 @@ fn nobody_is_evicted_let_in_or_moved_because_a_stranger_says_so() {
     story.ends_well();
 }
 
-/// The key of a node that left is in somebody else's hands.
+/// Somebody else has the key of a node that left.
 #[test]
 fn who_was_a_member_once_is_believed_no_more() {
     const ROME: usize = 3;

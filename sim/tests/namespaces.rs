@@ -1,4 +1,4 @@
-//! Rules of namespaces as stories: who sets them, where they hold, what becomes of names that are taken.
+//! Stories of the rules of namespaces: who sets them, where they apply, and what happens to names that are taken.
 
 use forename::model::{NameStatus, RulesVersion, Status};
 use forename::replica::Refusal;

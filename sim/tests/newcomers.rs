@@ -64,8 +64,8 @@ fn a_newcomer_whose_sponsor_dies_half_way_starts_over() {
     story.ends_well();
 }
 
-/// The first bug of joining that a seed found: a request to be let in, or the word that the snapshot is there, was
-/// lost, and the newcomer waited for ever.
+/// This was the first bug of joining that a seed found: the request to be let in, or the message that the snapshot is
+/// complete, was lost, and the newcomer waited for ever.
 #[test]
 fn a_newcomer_whose_word_is_lost_says_it_again() {
     for kind in [Kind::Join, Kind::Installed] {
@@ -81,8 +81,8 @@ fn a_newcomer_whose_word_is_lost_says_it_again() {
     }
 }
 
-/// The second bug of joining that a seed found: a second peer that connected while the snapshot came was asked as well,
-/// what had come was wiped, and the end of the first stream made the rest pass for a whole snapshot.
+/// This was the second bug of joining that a seed found. A second peer that connected during the snapshot was asked
+/// too, and what had arrived was deleted. Then the end of the first stream made the rest look like a whole snapshot.
 #[test]
 fn a_newcomer_that_reaches_two_takes_one_snapshot() {
     let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
@@ -116,8 +116,8 @@ fn a_newcomer_that_two_let_in_is_let_in_once() {
     story.ends_well();
 }
 
-/// Found by seed 19031. A newcomer's request to join waited for a slow fsync while its sponsor died and came back; it
-/// had asked another meanwhile, both sent their snapshots, and what it installed was a mixture of the two.
+/// Found by seed 19031. A newcomer's request to join waited for a slow fsync while its sponsor died and came back.
+/// Meanwhile the newcomer had asked another sponsor. Both sent their snapshots, and it installed a mixture of the two.
 #[test]
 fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
     let mut story = Story::with_joiners_that_reach(2, &[(LONDON, Some(TOKYO))]);
@@ -139,7 +139,7 @@ fn a_request_to_join_dies_with_the_connection_it_was_made_on() {
     story.ends_well();
 }
 
-/// A snapshot of many pieces is on its way to Lima when the connection breaks.
+/// Makes a story in which a snapshot of many parts is on its way to Lima when the connection breaks.
 fn lima_has_half_a_snapshot() -> Story {
     let mut story = Story::with_joiners(2, &[LONDON]);
     story.imports(LONDON, 200, 10);
@@ -173,9 +173,9 @@ fn a_sponsor_that_has_died_since_has_no_snapshot_to_go_on_with() {
     story.ends_well();
 }
 
-/// Found by seed 63352. A newcomer had the state of a cluster of one, and its word that it had was lost. Others were let in
-/// meanwhile and put the only member out that the newcomer knew; the ops by which it could have learnt of them had left
-/// their logs, and it did not believe strangers who said so.
+/// Found by seed 63352. A newcomer had the state of a cluster of one, and its message that it had the state was lost.
+/// Meanwhile others were let in, and they evicted the only member that the newcomer knew. The ops by which it could
+/// have learnt of them had left their logs, and it did not believe strangers who said so.
 #[test]
 fn a_newcomer_whose_state_was_overtaken_begins_anew() {
     let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_was_overtaken.json")).expect("a plan");

@@ -9,11 +9,11 @@ use forename::planted::{Bug, plant};
 use forename_sim::generate::{Size, generate};
 use forename_sim::hunt::hunt;
 
-/// No planted bug hides for longer. `docs/simulator.md` says how many seeds each takes.
+/// The number of seeds within which each planted bug is found. `docs/simulator.md` says how many seeds each bug takes.
 const SEEDS: u64 = 4000;
 
-/// Planted, and not found within 1500 seeds, or hardly within 4000: what these break takes more than generated runs bring together so far. They can be
-/// planted by hand, to see what a new check or plot is good for.
+/// Bugs that are not found within 1500 seeds, or hardly within 4000. They show only in situations that are too rare in
+/// generated runs so far. They can be planted by hand, to see whether a new check or plot finds them.
 const RARE: [Bug; 13] = [
     Bug::JumpFollowed,
     Bug::SkewUnchecked,

@@ -1,4 +1,4 @@
-//! Private names as stories: what travels, who is told what, and what stays where it was typed.
+//! Stories of private names: what is sent, what clients learn, and what stays at the node where the name was typed.
 
 use forename::model::{EventType, NameStatus, Status};
 use forename::replica::Refusal;
@@ -20,7 +20,8 @@ fn a_taken_private_name_is_accepted_and_rejected_later_at_the_feed() {
     let mut story = of_three();
     let ann = story.claims(LONDON, &["vault/Hush-a-bye-ann"]);
     story.passes(100);
-    // Who may read is refused at once, who may not is told to wait, for a name that is free as well.
+    // A client that may read is refused at once. One that may not read gets the same answer for a name that is taken as
+    // for a free one: pending.
     let bob = story.claims(TOKYO, &["vault/hush-a-bye-ann"]);
     assert!(matches!(story.refused(bob), Some(Refusal::NameTaken { .. })));
     let eve = story.claims_discreetly(TOKYO, &["vault/hush-a-bye-ann"]);
@@ -61,7 +62,7 @@ fn only_the_hash_travels() {
         assert_eq!(story.sees(city, ann).unwrap().names[0].name, "");
     }
     assert_eq!(story.sees(LONDON, ann).unwrap().names[0].name, "Hush-a-bye-ann");
-    // What a message carries is looked at as well.
+    // The checks of a story also look for the name in messages.
     story.ends_well();
 }
 
@@ -105,7 +106,7 @@ fn a_discreet_claim_loses_to_a_claim_that_is_not_decided_and_to_one_that_ends() 
     story.passes(3000);
     let names = ["vault/hush-a-bye-pending", "vault/hush-a-bye-ending", "vault/hush-a-bye-reserved"];
     let eve = names.map(|name| story.claims_discreetly(LONDON, &[name]));
-    // On the other side of the cut nobody knows of them.
+    // On the other side of the cut no node knows of these claims.
     let lima = names.map(|name| story.claims_discreetly(LIMA, &[name]));
     story.passes(1000);
     for slot in eve.into_iter().chain(lima) {
@@ -119,7 +120,7 @@ fn a_discreet_claim_loses_to_a_claim_that_is_not_decided_and_to_one_that_ends() 
     }
     assert_eq!(story.status(LIMA, pending), Some(Status::Confirmed));
     assert_eq!(story.status(LIMA, reserved), Some(Status::Confirmed));
-    // Free again, they are had as any other.
+    // The names are free again and can be claimed as any other.
     let late = story.claims_discreetly(LIMA, &["vault/hush-a-bye-ending", "vault/hush-a-bye-reserved"]);
     story.passes(1000);
     assert_eq!(story.status(TOKYO, late), Some(Status::Confirmed));

@@ -1,4 +1,4 @@
-//! Members that promise unasked: how soon claims are final between distant cities, and what that costs.
+//! Members that send their promises unasked: how soon claims between distant cities are final, and what it costs.
 
 use forename_sim::plan::Loss;
 use forename_sim::story::Story;
@@ -7,10 +7,11 @@ const LONDON: usize = 0;
 const NEW_YORK: usize = 1;
 const TOKYO: usize = 2;
 
-/// Milliseconds one way: London and New York, London and Tokyo, New York and Tokyo.
+/// One-way latencies in milliseconds: London and New York, London and Tokyo, New York and Tokyo.
 const APART: [u64; 3] = [45, 100, 125];
 
-/// A claim is final after one way from the farthest member, or a round trip to the nearest other one, whichever is more.
+/// The milliseconds after which a claim is final: one way from the farthest member, or a round trip to the nearest
+/// other one, whichever is more.
 const BOUNDS: [(usize, u64); 3] = [(LONDON, 100), (NEW_YORK, 125), (TOKYO, 200)];
 
 #[test]
@@ -21,7 +22,7 @@ fn a_claim_between_cities_is_final_after_one_way_and_not_after_a_round_trip_to_t
         for number in 0..5 {
             let took = story.time_to_final(city, &format!("name{city}of{number}"));
             assert!(took * 100 <= bound * 115, "{took} ms in city {city}, where {bound} are the least");
-            // Not always at the same moment between two promises.
+            // The claims come at different moments between two promises.
             story.passes(500 + 7 * number);
         }
     }

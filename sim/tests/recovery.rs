@@ -1,4 +1,4 @@
-//! Stories of clusters that are made of what is left of others, and of members that were hidden for long.
+//! Stories of clusters that are made from what is left of others, and of members that were out of reach for long.
 
 use forename::model::Status;
 use forename_sim::plan::Wish;
@@ -7,7 +7,7 @@ use forename_sim::story::Story;
 const LONDON: usize = 0;
 const TOKYO: usize = 1;
 const LIMA: usize = 2;
-/// As milliseconds: longer than ids are remembered.
+/// A month in milliseconds. It is longer than ids are remembered.
 const MONTH: i64 = 31 * 24 * 3600 * 1000;
 
 #[test]
@@ -77,8 +77,8 @@ fn a_recovered_cluster_takes_newcomers_and_evicts_as_any_other() {
     story.ends_well();
 }
 
-/// Lima took "alice" under an id of its client's while nobody could hear it, and comes back a month later; by then everybody
-/// else has forgotten the id, which the client had used elsewhere as well.
+/// Lima took "alice" under an id that its client chose, while nobody could hear it, and comes back a month later. The
+/// client had used the id elsewhere too, and by then all others have forgotten it.
 #[test]
 fn a_member_that_was_hidden_for_longer_than_ids_are_remembered_comes_back() {
     let mut story = Story::forgetting_after(3, 250);
@@ -106,7 +106,7 @@ fn a_member_that_was_hidden_for_longer_than_ids_are_remembered_comes_back() {
     assert!(now.iter().all(|status| *status == now[0]), "{now:?}");
 }
 
-/// The same, but Lima stays a member: nothing may be forgotten that it has not heard of.
+/// The same happens, but Lima stays a member. So nothing may be forgotten that Lima has not heard of.
 #[test]
 fn what_a_hidden_member_has_not_heard_of_is_remembered_for_longer_than_a_month() {
     let mut story = Story::forgetting_after(3, 250);
@@ -129,7 +129,7 @@ fn what_a_hidden_member_has_not_heard_of_is_remembered_for_longer_than_a_month()
     }
 }
 
-/// Tokyo waits for a majority to know that it has left, and the only one that lives goes on as another cluster.
+/// Tokyo waits until a majority knows that it has left, while the only member that lives goes on as another cluster.
 #[test]
 fn a_node_that_leaves_while_a_cluster_is_made_of_what_another_has_goes() {
     let mut story = Story::of(3);

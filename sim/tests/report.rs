@@ -1,5 +1,5 @@
-//! The report's page, read by a browser: what its scripts draw, without an error of their own. Where there is no
-//! Chromium on the machine, only the page's text is checked.
+//! The report's page is read by a browser: its scripts must draw the run, without an error of their own. Where the
+//! machine has no Chromium, only the text of the page is checked.
 #![allow(clippy::print_stdout)] // a skipped test says why
 
 use std::path::Path;
@@ -45,7 +45,7 @@ fn plan() -> Plan {
     }
 }
 
-/// A plan that cannot end well: it has no time to.
+/// Returns a plan that cannot end well, because its patience is 0.
 fn hopeless() -> Plan {
     let mut plan = plan();
     plan.patience = 0;
@@ -54,7 +54,7 @@ fn hopeless() -> Plan {
     plan
 }
 
-/// Somebody uses every control, and points at each place of the picture.
+/// A script that uses every control and points at each place of the picture.
 const HANDS: &str = r#"<script>
 for (const button of document.querySelectorAll("button")) if (button.id !== "save") button.click();
 for (const box of document.querySelectorAll("input[type=checkbox]")) { box.click(); show(); box.click(); show(); }
@@ -79,7 +79,7 @@ fn chromium() -> Option<&'static str> {
         .find(|name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()))
 }
 
-/// The page as it is after its scripts have run; none where nothing can run them.
+/// Returns the page after its scripts have run; none where no browser can run them.
 fn rendered(html: &str, name: &str, hash: &str) -> Option<String> {
     let Some(chromium) = chromium() else {
         assert!(std::env::var("CI").is_err(), "the gate installs chromium");
@@ -167,7 +167,7 @@ fn planted_bugs_make_pages_that_name_them() {
     let _ = std::panic::take_hook();
     for (bug, hosts, check, html) in pages {
         let Some(dom) = rendered(&html, &format!("{bug:?}"), "") else { return };
-        // The newcomer of the end may be there already.
+        // The newcomer that is let in at the end may be there already.
         assert!((hosts..=hosts + 1).contains(&count(&dom, "class=\"lane")), "{bug:?}");
         assert!(dom.contains(&format!("check “{check}”")), "{bug:?}");
         assert!(dom.contains("lane named") && dom.contains("class=\"wrong\""), "{bug:?}");

@@ -1,4 +1,4 @@
-//! Stories of reservations that are to last longer.
+//! Stories of reservations that are extended.
 
 use forename::model::{NameStatus, Status};
 use forename::replica::Refusal;
@@ -34,7 +34,7 @@ fn an_extension_counts_that_came_in_time_only_because_another_did() {
     let mut story = Story::of(3);
     let alice = story.reserves(LONDON, &["alice"], 2000);
     story.passes(200);
-    // Tokyo hears of the first extension, and nobody else does; Tokyo itself is heard of later than both.
+    // Only Tokyo hears of Lima's extension. London is cut off, and hears of both extensions later.
     story.split(&[LIMA, TOKYO]);
     story.extends(LIMA, alice, 4000);
     story.passes(2500);
@@ -93,8 +93,8 @@ fn an_extension_that_comes_too_late_is_refused_and_the_name_goes_on() {
     story.ends_well();
 }
 
-/// A registration is made without a token and erased; then somebody asks for it again with a token that has all open that it may
-/// have. Nothing is opened by that.
+/// A registration is made without a token and erased. Then somebody asks for it again with a token that already has as
+/// many open registrations as it may have. Nothing is opened by that, so it is not refused.
 #[test]
 fn who_asks_again_for_what_was_erased_opens_nothing() {
     let plan = serde_json::from_str(include_str!("plans/a_retry_by_another_token.json")).expect("a plan");

@@ -1,4 +1,4 @@
-//! Stories of what is over, and of who remembers it.
+//! Stories of registrations that are over, and of how long nodes remember them.
 
 use forename::model::{EventType, NameStatus, Status};
 use forename_sim::plan::{Slot, Trouble, Wish};
@@ -10,15 +10,15 @@ const LIMA: usize = 2;
 const ROME: usize = 3;
 const OSLO: usize = 4;
 
-/// Events are kept for a quarter of a second.
+/// Events are kept for this many milliseconds.
 const KEPT: u64 = 250;
 
-/// A client claims a name and leaves the choice of an id to the node; its own would be remembered for a month.
+/// A client claims a name and lets the node choose the id. An id of the client's own would be remembered for a month.
 fn claims(story: &mut Story, city: usize, name: &str) -> Slot {
     story.wishes(city, Wish { names: vec![name.to_owned()], ..Wish::default() })
 }
 
-/// Somebody held a name and gave it up; all know.
+/// Makes a claim and releases it again, so that all nodes know of both.
 fn alice_was_given_up(story: &mut Story) -> Slot {
     let alice = claims(story, LONDON, "alice");
     story.passes(200);
@@ -28,7 +28,7 @@ fn alice_was_given_up(story: &mut Story) -> Slot {
     alice
 }
 
-/// Long enough for old events to leave, with something new to tell, since the newest events stay.
+/// Lets enough time pass for old events to leave. The newest events stay, so something new is claimed.
 fn time_goes_by(story: &mut Story, something: &str) {
     story.passes(KEPT);
     claims(story, LONDON, something);

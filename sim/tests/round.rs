@@ -1,4 +1,4 @@
-//! A round of seeds, each another cluster with other troubles, and the rare branches that they must reach.
+//! A round of seeds, each with another cluster and other faults, and the marks that the round must reach.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -10,7 +10,7 @@ use forename_sim::generate::{Size, generate};
 use forename_sim::marks;
 use forename_sim::run::run;
 
-/// Some half a minute on two cores in a test build.
+/// The number of seeds takes about half a minute on two cores in a test build.
 const SEEDS: u64 = 3000;
 
 #[test]

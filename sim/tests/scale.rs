@@ -1,4 +1,4 @@
-//! Larger clusters than a seed makes: they come to the same end, and what that takes stays within bounds.
+//! Clusters larger than those of seeds end in the same way, and the cost stays within bounds.
 
 use forename_sim::scale::{Measured, Setting, measure};
 

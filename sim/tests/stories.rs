@@ -1,4 +1,4 @@
-//! Each rule of the design as a story: who claims, what breaks, who is told what.
+//! Stories of the rules of the protocol: who claims what, what fails, and what clients are told.
 
 use forename::model::{EndReason, EventType, NameStatus, Status, WaitReason};
 use forename::replica::Refusal;
@@ -143,7 +143,7 @@ fn a_registration_that_loses_one_name_frees_its_others() {
 #[test]
 fn who_lost_to_a_loser_stays_a_loser() {
     let mut story = Story::of(3);
-    // Tokyo is first to alice, London second with bob as well, Lima third to bob.
+    // Tokyo is the first to claim alice. London is second and also claims bob. Lima is third and claims bob.
     let first = story.claims(TOKYO, &["alice"]);
     let second = story.claims(LONDON, &["alice", "bob"]);
     let third = story.claims(LIMA, &["bob"]);
@@ -609,8 +609,8 @@ fn two_of_five_that_cannot_be_heard_stop_no_client() {
     story.ends_without(&[3, 4], Loss::Mute);
 }
 
-/// Found by seed 894. London dies for good after Lima heard its promise and decided by it. Both that are left restart:
-/// what London had promised was in their memory alone, and Tokyo waited for ever for what Lima had confirmed.
+/// Found by seed 894. London dies for good after Lima heard its promise and decided by it. Then both others restart.
+/// London's promise had been in their memory only, and Tokyo waited for ever for what Lima had confirmed.
 #[test]
 fn what_one_node_decided_by_a_promise_others_can_decide_after_restarts() {
     let mut story = Story::of(3);

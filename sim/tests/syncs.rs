@@ -1,4 +1,4 @@
-//! How often nodes sync to disk, and what becomes of what waits for a later sync.
+//! How often nodes sync to disk, and what happens to rows that wait for a later sync.
 
 use forename::model::{EventType, Status};
 use forename_sim::plan::{Loss, Wish};
@@ -9,7 +9,7 @@ const TOKYO: usize = 1;
 const LIMA: usize = 2;
 const CITIES: [usize; 3] = [LONDON, TOKYO, LIMA];
 
-/// A claim whose client waits for the outcome.
+/// Returns a claim whose client waits for the outcome.
 fn waiting(name: &str) -> Wish {
     Wish { own_id: true, names: vec![name.to_owned()], wait: Some(5000), ..Wish::default() }
 }
@@ -31,7 +31,7 @@ fn a_final_claim_costs_one_sync_at_each_node() {
     assert_eq!(CITIES.map(|city| story.syncs(city)), before.map(|syncs| syncs + 20));
     story.passes(100);
     for (city, before) in CITIES.into_iter().zip(before) {
-        // The rows of the last one, and what a node tidies up now and then.
+        // These syncs are for the rows of the last claim, and for what a node drops from time to time.
         let last = story.syncs(city) - before - 20;
         assert!((1..=2).contains(&last), "{last} syncs in a tenth of a second after the last claim");
     }

@@ -1,8 +1,8 @@
-//! Who may call what: API tokens, each with what it may do and how much it may have open.
+//! API tokens: what the bearer of each may call, and how many registrations it may have open.
 //!
-//! A node keeps the hash of a token's secret, never the secret. Secrets are random and long, so one fast hash is enough:
-//! nobody can try them out. Where a node has no tokens, every caller may do everything; such a node listens on loopback,
-//! or its operator has said that something else keeps strangers out.
+//! A node keeps the hash of a token's secret, never the secret itself. Secrets are long and random, so one fast hash is
+//! enough: they cannot be found by trying. Where a node has no tokens, every caller may do everything. Such a node
+//! listens on loopback only, or its operator has confirmed that something else keeps strangers out.
 
 mod allow;
 mod attempt;
@@ -26,20 +26,20 @@ use crate::model::limits::MAX_OPEN_OF_TOKEN;
 use crate::model::{Scope, Time};
 use crate::replica::Charge;
 
-/// What a secret begins with, so that people and scanners know it for what it is.
+/// The prefix of every secret, by which people and secret scanners recognize it.
 const PREFIX: &str = "fna1.";
-/// Bytes of a token's name; it is a part of what the node keeps.
+/// The maximum length of a token's name in bytes; the node stores the name.
 pub const MAX_TOKEN_NAME: usize = 64;
 
-/// What is kept of a secret.
+/// The hash of a token's secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretHash(
-    /// Compared in the same time whatever it is compared with.
+    /// `blake3::Hash` compares in constant time.
     blake3::Hash,
 );
 
-/// The text is no hash.
+/// The text is not a hash.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "it is not the hash of a token's secret, 64 hexadecimal digits; `forename token new` prints it beside the secret"
@@ -47,7 +47,7 @@ pub struct SecretHash(
 pub struct SecretHashError;
 
 impl SecretHash {
-    /// Of a secret as its bearer shows it.
+    /// Hashes a secret as its bearer sends it.
     #[must_use]
     pub fn of(secret: &str) -> Self {
         Self(blake3::hash(secret.as_bytes()))
@@ -68,44 +68,45 @@ impl From<SecretHash> for String {
     }
 }
 
-/// A token as a node knows it.
+/// An API token as a node knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiToken {
-    /// Whose it is, for the operator; what is counted for it goes by its name, so it may be given a new secret.
+    /// The name of the token. Limits and counts go by the name, so the token may get a new secret and keep them.
     pub name: String,
     /// The hash of its secret.
     pub hash: SecretHash,
-    /// What it lets its bearer do.
+    /// The scopes of the token: what its bearer may do.
     pub scopes: BTreeSet<Scope>,
-    /// Registrations that its bearers may have open at once at this node, undecided or reserved and not activated; 0 for
-    /// any number, none for [`MAX_OPEN_OF_TOKEN`], or for any number where it has the scope admin.
+    /// The number of registrations that its bearers may have open at once at this node, that is undecided, or reserved
+    /// and not activated. 0 means any number. Without a value it is [`MAX_OPEN_OF_TOKEN`], or any number where the
+    /// token has the scope admin.
     #[serde(default, alias = "max-open", skip_serializing_if = "Option::is_none")]
     pub max_open: Option<u32>,
-    /// Registrations that its bearers may have made at this node that hold names, permanent ones counted; none or 0 for
-    /// any number. Those are counted that were made while there was a limit.
+    /// The number of registrations made by its bearers at this node that may hold names, permanent ones included. 0 or
+    /// no value means any number. Only registrations that were made while there was a limit are counted.
     #[serde(default, alias = "max-total", skip_serializing_if = "Option::is_none")]
     pub max_total: Option<u32>,
-    /// The namespaces that it reaches, `org/*` for all below; none for all.
+    /// The namespaces that the token reaches, `org/*` for all below `org`. An empty list means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
-    /// From then on it is none of the node's any more.
+    /// The time from which the token is not valid any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
-    /// Requests and lines of batches that it may send a second; none for the node's own setting.
+    /// The number of requests and lines of batches a second. Without a value the node's own setting counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<NonZeroU32>,
 }
 
 impl ApiToken {
-    /// A token with these scopes and no limits of its own.
+    /// Returns a token with these scopes and no limits of its own.
     #[must_use]
     pub fn new(name: &str, hash: SecretHash, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let (name, scopes) = (name.to_owned(), scopes.into_iter().collect());
         Self { name, hash, scopes, max_open: None, max_total: None, namespaces: Vec::new(), expires: None, rate: None }
     }
 
-    /// The secret of a new token.
+    /// Returns the secret of a new token.
     #[must_use]
     pub fn secret(random: [u8; 32]) -> String {
         format!("{PREFIX}{}", HEXLOWER.encode(&random))
@@ -125,29 +126,30 @@ impl ApiToken {
     }
 }
 
-/// The tokens of a node; none: everybody may do everything. Clones stay the same, also where others take their place.
+/// The tokens of a node. Where there are none, everybody may do everything. All clones see it when the tokens are
+/// replaced.
 #[derive(Clone, Debug, Default)]
 pub struct ApiTokens(Arc<watch::Sender<Arc<[ApiToken]>>>);
 
 /// The tokens cannot be used together.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ApiTokensError {
-    /// A name that is empty, too long or holds what cannot be read.
+    /// A name is empty, too long or has control characters.
     #[error("an API token's name has 1 to {MAX_TOKEN_NAME} bytes and no control characters, unlike {0:?}")]
     Name(String),
-    /// Two of one name.
+    /// Two tokens have the same name.
     #[error("two API tokens have the name {0:?}; give each one of its own, as what is counted goes by it")]
     SameName(String),
-    /// Two of one secret.
+    /// Two tokens have the same secret.
     #[error("the API tokens {0:?} and {1:?} have the same secret; make a new one with `forename token new`")]
     SameSecret(String, String),
-    /// One that lets its bearer do nothing.
+    /// A token has no scopes, so it would let its bearer do nothing.
     #[error("the API token {0:?} has no scopes; give it some of register, claim, read and admin, or leave it out")]
     NoScopes(String),
 }
 
 impl ApiTokens {
-    /// These tokens.
+    /// Checks these tokens.
     ///
     /// # Errors
     /// See [`ApiTokensError`].
@@ -172,14 +174,14 @@ impl ApiTokens {
         Ok(Self(Arc::new(watch::Sender::new(tokens.into()))))
     }
 
-    /// Whether there are none, so that everybody may do everything.
+    /// Returns true where there are no tokens, so that everybody may do everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// Puts others in their place, for all that is asked from now on. Where they are not the same, event streams end, and what
-    /// is left of batches is not taken, so that whoever reads or sends them shows their tokens again.
+    /// Replaces the tokens for all later requests. Where the new tokens differ, event streams end and the rest of each
+    /// batch is refused, so that their clients have to show their tokens again.
     pub fn replace(&self, others: &Self) {
         let others = Arc::clone(&others.0.borrow());
         self.0.send_if_modified(|tokens| {
@@ -189,12 +191,13 @@ impl ApiTokens {
         });
     }
 
-    /// Says when others are in their place.
+    /// Returns a receiver that is notified when the tokens are replaced.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<[ApiToken]>> {
         self.0.subscribe()
     }
 
-    /// The token with this secret. All are looked at, whichever it is.
+    /// Returns the token with this secret. It always looks at all tokens, so that the time does not show which one
+    /// matches.
     fn bearing(&self, secret: &str) -> Option<ApiToken> {
         let hash = SecretHash::of(secret);
         let tokens = self.0.borrow();

@@ -1,7 +1,8 @@
-//! Many registrations in one request: a line each, in and out, as they come.
+//! Batches: many registrations in one request. Each line of the body is a registration, and each line of the answer its
+//! outcome.
 //!
-//! Answers come in the order of the lines. A few hundred lines are under way at a time, and no more is read from the
-//! client before it has taken the answers, so memory is bounded whatever the length of the batch.
+//! Answers come in the order of the lines. A few hundred lines are under way at a time, and the node reads no more from
+//! the client until the client has taken the answers. So memory is bounded for a batch of any length.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +25,14 @@ use crate::model::{BatchLine, NDJSON, RegistrationBody};
 use crate::model::{Problem, ProblemType};
 use crate::node::Handle;
 
-/// Where batches are sent.
+/// The path that batches are posted to.
 pub(super) const PATH: &str = "/v1/registrations:batch";
-/// Other names for it that are in use.
+/// The media types that a batch may have: the standard name, and others that are in use for the same format.
 pub(super) const ALSO_NDJSON: [&str; 4] = [NDJSON, "application/ndjson", "application/jsonl", "application/json-lines"];
 
-/// Lines of one batch that are under way at a time: a good part of what one fsync covers. A guess.
+/// The number of lines of one batch that are under way at a time. A guess: a good part of what one fsync covers.
 pub(crate) const AT_ONCE: usize = 256;
-/// Lines of an answer that go out in one piece, where they are ready.
+/// The number of finished lines that are sent in one chunk of the answer.
 const TOGETHER: usize = 64;
 
 pub(super) async fn register(
@@ -49,7 +50,7 @@ pub(super) async fn register(
     let within = limits.map_or_else(Connections::default, |limits| limits.0).body_within;
     let (caller, tokens) = (Arc::new(caller), api.tokens.watch());
     let answers = lines(body.into_data_stream(), within, place).map(move |(number, line)| {
-        // Whoever was let in may have been shut out since.
+        // The API tokens were replaced meanwhile, so the caller's token may no longer be valid.
         let line = if tokens.has_changed().unwrap_or(true) { Err(let_in_before()) } else { line };
         answer(Arc::clone(&api), Arc::clone(&caller), number, line)
     });
@@ -69,7 +70,7 @@ async fn answer(api: Arc<Api>, caller: Arc<Caller>, line: u64, text: Result<Byte
     batch_line(&api.handle, Some(&caller), line, body).await
 }
 
-/// What becomes of a line.
+/// Registers one line of a batch, and returns its outcome.
 pub(crate) async fn batch_line(
     handle: &Handle,
     caller: Option<&Caller>,
@@ -89,7 +90,7 @@ pub(crate) async fn batch_line(
 fn written(lines: &[BatchLine]) -> Bytes {
     let mut text = Vec::new();
     for line in lines {
-        // Of strings, numbers and maps with text for keys, so it cannot fail.
+        // A line consists of strings, numbers and maps with text keys, so serializing it cannot fail.
         if serde_json::to_writer(&mut text, line).is_ok() {
             text.push(b'\n');
         }
@@ -97,13 +98,13 @@ fn written(lines: &[BatchLine]) -> Bytes {
     text.into()
 }
 
-/// A request's body on its way into lines.
+/// A request's body that is split into lines as it arrives.
 struct Lines {
     body: BodyDataStream,
     codec: AnyDelimiterCodec,
-    /// What has arrived and is not a whole line.
+    /// Bytes that have arrived and do not make a whole line yet.
     rest: BytesMut,
-    /// Nothing more arrives.
+    /// True where the body has ended.
     ended: bool,
     number: u64,
     /// How long the next bytes may take.
@@ -111,7 +112,8 @@ struct Lines {
     _place: Place,
 }
 
-/// The lines of a body with their numbers, without empty ones; a problem in the place of one that is too long.
+/// Returns the lines of a body with their numbers. Empty lines are left out, and a line that is too long gives a
+/// problem.
 fn lines(
     body: BodyDataStream,
     within: Duration,
@@ -123,7 +125,7 @@ fn lines(
 }
 
 impl Lines {
-    /// What stands in the place of the line that did not come; it is the last one.
+    /// Returns a problem for the line that did not arrive in time, and ends the batch.
     fn too_slow(&mut self) -> (u64, Result<Bytes, Box<Problem>>) {
         let why = format!(
             "nothing came for {:?}, so the batch is over; this line and those after it were not registered, send them in \
@@ -143,7 +145,7 @@ impl Lines {
                 Ok(None) => {
                     match tokio::time::timeout(self.within, self.body.next()).await {
                         Ok(Some(Ok(bytes))) => self.rest.extend_from_slice(&bytes),
-                        // What the client did not finish to send is not registered.
+                        // A line that the client did not finish sending is not registered.
                         Ok(Some(Err(_))) => return None,
                         Ok(None) => self.ended = true,
                         Err(_) => return Some(self.too_slow()),

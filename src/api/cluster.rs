@@ -1,4 +1,4 @@
-//! The cluster as this node sees it, join tokens, probes.
+//! The calls about the cluster: its state, members, join tokens, backups, metrics and health probes.
 
 use std::io;
 use std::sync::Arc;
@@ -25,10 +25,11 @@ use crate::node::{Backup, Handle};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
 use crate::store::SnapshotPart;
 
-/// A node that takes longer to say where it stands is not ready. Below the usual time-out of probes.
+/// How long a node may take to report its state. After that it is not ready. This is below the usual time-out of
+/// probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// The cluster as the replica shows it, with what the transport knows of the members, and how the node is.
+/// Completes the replica's view of the cluster with the wire versions of connections and the health of the node.
 pub(crate) fn cluster_of(admin: &dyn Admin, handle: &Handle, mut cluster: Cluster) -> Cluster {
     let wires = admin.wires();
     for member in &mut cluster.members {
@@ -38,7 +39,7 @@ pub(crate) fn cluster_of(admin: &dyn Admin, handle: &Handle, mut cluster: Cluste
     cluster
 }
 
-/// What the caller may do, each word a scope: a page shows what its reader can use.
+/// The header with the scopes of the caller. The dashboard shows only what its reader may use.
 const SCOPES_HEADER: &str = "forename-scopes";
 
 pub(super) async fn show(
@@ -69,7 +70,7 @@ pub(super) struct EvictParams {
     force: bool,
 }
 
-/// Accepted: it is done once all who stay have joined in.
+/// Answers 202 (Accepted): the eviction is done once all members that stay have frozen the node.
 pub(super) async fn evict(
     State(api): State<Arc<Api>>,
     Segments(node): Segments<String>,
@@ -80,7 +81,7 @@ pub(super) async fn evict(
     Ok(json(StatusCode::ACCEPTED, &api.shown(view)))
 }
 
-/// Gives the cluster another secret.
+/// Gives the cluster a new secret.
 pub(super) async fn rotate_secret(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
@@ -90,7 +91,7 @@ pub(super) async fn rotate_secret(
     Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
-/// Keeps a key out.
+/// Keeps a key out of the cluster.
 pub(super) async fn ban(
     State(api): State<Arc<Api>>,
     Segments(node): Segments<String>,
@@ -100,7 +101,7 @@ pub(super) async fn ban(
     Ok(json(StatusCode::OK, &api.shown(view)))
 }
 
-/// Lets it in again.
+/// Lets a banned key in again.
 pub(super) async fn unban(
     State(api): State<Arc<Api>>,
     Segments(node): Segments<String>,
@@ -117,7 +118,7 @@ fn node_of(text: &str) -> Result<NodeId, Box<Problem>> {
     })
 }
 
-/// Accepted: the node is out, and stops, once the others hold what it holds.
+/// Answers 202 (Accepted): the node is out and stops once the others hold what it holds.
 pub(super) async fn leave(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
@@ -126,7 +127,7 @@ pub(super) async fn leave(
     Ok(json(StatusCode::ACCEPTED, &api.shown(view)))
 }
 
-/// The node stays after all.
+/// Cancels a leave: the node stays a member.
 pub(super) async fn stay(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
@@ -146,7 +147,7 @@ pub(super) async fn mint_token(
     Ok(change.made(json(StatusCode::CREATED, &TokenIssued { token })))
 }
 
-/// A file for `forename restore`, as it is read from disk: what the client does not take is not read.
+/// Sends a file for `forename restore` while it is read from disk. The node reads only as fast as the client takes it.
 pub(super) async fn backup(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -166,14 +167,15 @@ pub(super) async fn backup(
                 _ = stopping.wait_for(|stopping| *stopping) => None,
             };
             let Some(part) = part else {
-                // The reader must not take for whole what has no end. It may have gone.
+                // The backup is cut short here, and the reader must not take it for whole. The reader may also have
+                // gone.
                 let _ = sender.send(Err(io::Error::other("the node stops"))).await;
                 return;
             };
             more = part != SnapshotPart::End;
             bytes = writer.part(part);
         }
-        // The last bytes; the reader may have gone.
+        // These are the last bytes. The reader may have gone.
         let _ = sender.send(Ok(bytes)).await;
     });
     let body = Body::from_stream(ReceiverStream::new(receiver));
@@ -181,7 +183,7 @@ pub(super) async fn backup(
         .into_response())
 }
 
-/// The node's metrics, also where its replica gives no answer in time: then without what only that knows.
+/// Returns the node's metrics. Where the replica does not answer in time, the metrics that only it knows are left out.
 pub(super) async fn metrics(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
@@ -198,7 +200,7 @@ pub(super) async fn metrics(
     Ok(([(header::CONTENT_TYPE, format.media_type())], text).into_response())
 }
 
-/// The process lives; nothing else is asked, so that a slow disk does not have it killed.
+/// Answers that the process is alive. It checks nothing else, so that a slow disk does not get the node killed.
 pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
 }

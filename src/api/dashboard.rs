@@ -1,8 +1,8 @@
-//! The dashboard: a page in the program that shows a node and its cluster to whoever operates it.
+//! The dashboard: a page in the program that shows a node and its cluster to the operator.
 //!
-//! It is made of static files, the same for everybody, so they are served without an API token. What the page shows it asks of
-//! the same calls as any other client, with the token that its reader types. It loads nothing from elsewhere, and the policy
-//! that is sent with it has the browser refuse whatever else would be loaded, run or framed.
+//! It consists of static files that are the same for everybody, so they are served without an API token. The page gets
+//! its data from the same calls as any other client, with the token that its reader types. It loads nothing from
+//! elsewhere. The policy that is sent with it makes the browser refuse whatever else would be loaded, run or framed.
 //!
 //! Sources: W3C Content Security Policy Level 3; W3C Trusted Types; RFC 9110, section 13.1.2 (`If-None-Match`).
 
@@ -16,12 +16,12 @@ use axum::routing::get;
 
 use crate::model::{Problem, ProblemType};
 
-/// No markup is ever made of text: with Trusted Types the browser refuses that too.
+/// The page never turns text into markup. With Trusted Types the browser refuses that too.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri \
                       'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types \
                       'none'";
 
-/// A file of the page.
+/// A file of the dashboard.
 pub(super) struct File {
     pub(super) name: &'static str,
     pub(super) media_type: &'static str,
@@ -37,7 +37,7 @@ macro_rules! files {
 const HTML: &str = "text/html; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// All files; the first is the page.
+/// All files. The first one is the page.
 pub(super) const FILES: &[File] = files! {
     "page.html" HTML;
     "page.css" "text/css; charset=utf-8";
@@ -55,13 +55,13 @@ pub(super) const FILES: &[File] = files! {
     "reports.js" JS;
 };
 
-/// What the browser may keep each file by: the page and its scripts must be those of one build.
+/// The entity tags (ETags) of the files. The page and its scripts must come from the same build.
 static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
     let tag = |file: &File| format!("\"{}\"", blake3::hash(file.text.as_bytes()).to_hex());
     FILES.iter().map(|file| HeaderValue::try_from(tag(file)).unwrap_or(HeaderValue::from_static("\"\""))).collect()
 });
 
-/// The routes of the page and its parts.
+/// Returns the routes of the page and its files.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let page = get(|headers: HeaderMap| std::future::ready(serve("page.html", &headers)));
     let part = get(|Path(name): Path<String>, headers: HeaderMap| std::future::ready(serve(&name, &headers)));
@@ -78,7 +78,8 @@ fn serve(name: &str, headers: &HeaderMap) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type));
     headers.insert(header::ETAG, tag.clone());
-    // Kept, and asked for each time: an answer of 304 costs nothing, and an old script beside a new page would.
+    // The browser keeps the file and asks each time whether it is current: an answer of 304 costs little, but an old
+    // script with a new page would break.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

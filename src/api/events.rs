@@ -1,4 +1,4 @@
-//! The event feed: as pages, and as a stream of server-sent events.
+//! Serves the event feed as pages and as a stream of server-sent events.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -74,7 +74,8 @@ impl FeedParams {
     }
 }
 
-/// A page, or a stream for those who accept `text/event-stream`; there, `limit` is how many are read at a time.
+/// Serves a page, or a stream to clients that accept `text/event-stream`. For a stream, `limit` is the number of events
+/// that are read at a time.
 pub(super) async fn feed(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -96,7 +97,8 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Where a reader that was cut off goes on; it knows better than the address that it was given at first.
+/// Returns the cursor from which a client goes on after a lost connection. It is newer than the one in the address,
+/// which the client was given at first.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
@@ -110,7 +112,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
     })
 }
 
-/// One reader's place in the feed. Holds at most a page, and asks for the next only when that has been taken.
+/// The position of one reader in the feed. It holds one page at most, and reads the next only when that has been sent.
 struct Feed {
     api: Arc<Api>,
     caller: Caller,
@@ -118,19 +120,19 @@ struct Feed {
     after: Option<Cursor>,
     query: EventQuery,
     ready: VecDeque<Event>,
-    /// Nothing more was there at the last look.
+    /// True where the last read found nothing more.
     drained: bool,
     /// The last cursor that the reader was given; none before the first.
     told: Option<Cursor>,
     latest: watch::Receiver<Cursor>,
     stopping: watch::Receiver<bool>,
-    /// Others than its reader was let in by: it ends.
+    /// Notified when the API tokens change. The stream ends then, because its reader was let in by the old ones.
     tokens: watch::Receiver<Arc<[ApiToken]>>,
     _place: Place,
 }
 
 impl Feed {
-    /// Reads the first page, so that a refusal is an error and not an empty stream.
+    /// Reads the first page at once, so that a refusal is an error and not an empty stream.
     async fn open(
         api: Arc<Api>,
         caller: Caller,
@@ -149,17 +151,20 @@ impl Feed {
     }
 
     async fn read(&mut self) -> Result<(), Box<Problem>> {
-        // Marked as seen before the look, so that what comes during it wakes us again.
+        // The number is marked as seen before the read, so that an event that comes during the read wakes this task
+        // again.
         self.latest.borrow_and_update();
         let page = self.api.query(EventsAfter::new(self.after, self.query.clone()), &self.caller).await?;
-        // A page may end for having looked at much, and found nothing. It has come to the end where it has not moved.
+        // A page may end without events because its read has looked at as many as it may. The feed is read to its end
+        // where the cursor has not moved.
         self.drained = page.events.is_empty() && self.after == Some(page.next);
         self.after = Some(page.next);
         self.ready = page.events.into();
         Ok(())
     }
 
-    /// The next event, or word of how far the reader has come without one; `None` once the node or the server stops.
+    /// Returns the next event, or how far the reader has come without one. Returns `None` once the node or the server
+    /// stops.
     async fn next(&mut self) -> Option<Told> {
         loop {
             if *self.stopping.borrow() || self.tokens.has_changed().unwrap_or(true) {
@@ -198,15 +203,16 @@ impl Feed {
     }
 }
 
-/// What a reader of a stream is told.
+/// An item of the stream.
 enum Told {
     Event(Box<Event>),
-    /// There was nothing for it up to this cursor. As a message without data, which moves the place where the reader goes
-    /// on and is no event to it (WHATWG HTML, section 9.2.6): what it does not want may be dropped from the feed.
+    /// There was no event for the reader up to this cursor. It is sent as a message without data: that moves the
+    /// position from which the client resumes, and is no event to it (WHATWG HTML, section 9.2.6). Otherwise the client
+    /// might resume from an old cursor that the feed has dropped meanwhile.
     Passed(Cursor),
 }
 
-/// An event as a message of the stream; the cursor is its id.
+/// Returns an event as a message of the stream. The cursor is the id of the message.
 fn message(mut event: Event) -> sse::Event {
     let cursor = event.cursor.take().unwrap_or_default();
     let message = sse::Event::default().id(cursor.to_string()).event(event_type_text(event.event_type));

@@ -1,4 +1,4 @@
-//! Why a registration or a name is where it is, in words for people who answer for it.
+//! Explains in plain sentences why a registration or a name has its present state.
 
 use crate::clock::{NodeId, Stamp};
 use crate::model::{
@@ -78,7 +78,7 @@ fn free_again(subject: &str, Tenure { holder: last, since: from, until, .. }: &T
     }
 }
 
-/// A claim of a tenure that is over.
+/// Describes a claim of a tenure that is over.
 fn claimed(name: &Name, claim: &Contender) -> DecidingOp {
     let outcome = match claim.ended {
         Some(EndReason::Rejected) | None => "did not get it",
@@ -202,7 +202,7 @@ fn lost(facts: &RegistrationExplanation, names: &str) -> (Case, String, String) 
     (Case::Rejected, summary, rules(facts, EARLIEST))
 }
 
-/// The rule, and those that come in with several names or several requests of one id.
+/// Returns the rule, with those about several names and about retries where they apply.
 fn rules(facts: &RegistrationExplanation, rule: &str) -> String {
     let several = (facts.registration.names.len() > 1).then_some(ALL_OR_NONE);
     let retried = (!facts.twins.is_empty()).then_some(FIRST_OF_ID);
@@ -246,7 +246,7 @@ fn how_ended(reason: EndReason) -> &'static str {
     }
 }
 
-/// The registration's own op, those it lost to and those that lost to it.
+/// Returns the registration's own op, the ops that it lost to, and the ops that lost to it.
 fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
     let view = &facts.registration;
     let op = |stamp: Stamp, what: String| DecidingOp {
@@ -287,7 +287,7 @@ fn ops(facts: &RegistrationExplanation) -> Vec<DecidingOp> {
     ops
 }
 
-/// Of whom there is no name was erased.
+/// An owner without a name has been erased.
 fn who(owner: &str) -> String {
     if owner.is_empty() {
         "somebody who was erased since".to_owned()
@@ -315,7 +315,7 @@ fn awaited(member: &Awaited) -> AwaitedMember {
     AwaitedMember { node, label, reason, since, why }
 }
 
-/// What ends the wait.
+/// Says what ends the wait.
 fn until(wait: &Wait) -> String {
     let of = |which: &dyn Fn(&&Awaited) -> bool| {
         let members = wait.members.iter().filter(|member| which(member));
@@ -335,7 +335,8 @@ fn until(wait: &Wait) -> String {
     if !silent.is_empty() {
         let back = format!("{} can be reached again", silent.join(" and "));
         let evict: Vec<_> = evictable.iter().map(|member| format!("'forename member evict {member}'")).collect();
-        // Advised only where it can be done from here: on the smaller side of a cut it would hit the healthy ones.
+        // An eviction is advised only where this node can begin one: on the smaller side of a cut it would hit healthy
+        // members.
         ends.push(if evict.is_empty() {
             format!("{back}; this node is not in contact with a majority that could go on without, so it may be cut off itself")
         } else {
@@ -359,7 +360,7 @@ fn node(node: NodeId, label: &str) -> String {
     if label.is_empty() { node.to_string() } else { format!("{label} ({node})") }
 }
 
-/// By how much one stamp comes before another.
+/// Says by how much one stamp is earlier than another.
 fn earlier(first: Stamp, second: Stamp) -> String {
     if first.hlc == second.hlc {
         return "at the very same timestamp, and its node has the lower id".to_owned();

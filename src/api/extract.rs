@@ -1,4 +1,4 @@
-//! What comes in with a request, each failure a [`Problem`].
+//! Extracts bodies, parameters and path segments from requests. Each failure is a [`Problem`].
 
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Connections, MAX_BODY};
 use crate::model::{Problem, ProblemType};
 
-/// A JSON body; the gate has seen that it is declared as such.
+/// A JSON body. The gate has already checked that it is declared as JSON.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -40,12 +40,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
     }
 }
 
-/// Refuses what a browser sends across sites without asking first, and forms.
+/// Refuses forms, and other bodies that a browser sends across sites without asking for permission first.
 pub(super) fn check_json(headers: &HeaderMap) -> Result<(), Box<Problem>> {
     check_type(headers, &["application/json"])
 }
 
-/// Refuses a body of another media type than these; the first is the one to send.
+/// Refuses a body whose media type is not one of these. The refusal names the first one.
 pub(super) fn check_type(headers: &HeaderMap, taken: &[&str]) -> Result<(), Box<Problem>> {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
@@ -79,7 +79,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
-    // RFC 8259 lets a reader overlook a byte order mark.
+    // RFC 8259 lets a reader ignore a byte order mark.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     serde_json::from_slice(text).map_err(|error| match error.classify() {
         Category::Data => {
@@ -93,7 +93,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>
     })
 }
 
-/// The parameters after the `?`.
+/// The query parameters.
 pub(super) struct Params<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -108,7 +108,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// For requests without parameters: any is refused.
+/// The parameters of calls that take none: every parameter is refused.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoParams {}
@@ -129,7 +129,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
     }
 }
 
-/// The registration id of a path.
+/// The registration id in a path.
 pub(super) struct Id(pub(super) Uuid);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -144,7 +144,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// A JSON answer.
+/// Returns a JSON answer.
 pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -152,7 +152,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     }
 }
 
-/// A fault of this node.
+/// Logs a fault of this node, and returns it as a problem.
 pub(super) fn internal(what: &str) -> Box<Problem> {
     tracing::error!("{what}");
     let detail = format!("{what}; whether the request was done is not known, look before you ask again");

@@ -1,14 +1,14 @@
-//! The gate: keeps web pages of others away from a node that the reader's browser can reach.
+//! The gate keeps web pages of other sites away from a node that the reader's browser can reach.
 //!
-//! A page of any site may have the browser send requests to a node on the same machine or network. Three checks stand
+//! A page of any site can make the browser send requests to a node on the same machine or network. Three checks come
 //! before every route, also where the node has no API tokens:
 //!
-//! * `Host` is an IP address, `localhost` or a name from the settings. A page that points its own name at the node (DNS
-//!   rebinding) sends that name.
-//! * `Origin`, where it came, is the node's own or one from the settings. `Sec-Fetch-Site` tells the same of requests
+//! * `Host` is an IP address, `localhost` or a name from the settings. A page that points its own host name at the node
+//!   (DNS rebinding) sends that name.
+//! * `Origin`, where it is sent, is the node's own or one from the settings. `Sec-Fetch-Site` says the same of requests
 //!   that browsers send without `Origin`.
-//! * A call that changes something says that it sends JSON. A form or a script without permission cannot say that: the
-//!   browser asks for permission first (a CORS preflight), which only listed origins get.
+//! * A call that changes something declares a JSON body. A form, or a script without permission, cannot declare that:
+//!   the browser asks for permission first (a CORS preflight), and only listed origins get it.
 //!
 //! Sources: WHATWG Fetch, sections *CORS protocol* and *CORS-safelisted request-header*; W3C Fetch Metadata.
 
@@ -29,25 +29,25 @@ use super::batch::{self, ALSO_NDJSON};
 use super::extract::{check_json, check_type};
 use crate::model::{CLUSTER_HEADER, Problem, ProblemType};
 
-/// For how long a browser remembers that a listed origin may call. Chromium's own upper limit.
+/// How long a browser remembers that a listed origin may call. It is the upper limit of Chromium.
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(2 * 3600);
 
-/// Who may call a node by which names.
+/// The host names and origins that requests may have.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Gate {
-    /// Names of the node besides `localhost`, in small letters.
+    /// Names of the node besides `localhost`, in lower case.
     hosts: BTreeSet<String>,
-    /// Origins besides the node's own, in small letters.
+    /// Origins besides the node's own, in lower case.
     origins: BTreeSet<String>,
 }
 
-/// A name or an origin that cannot be let in.
+/// A name or an origin in the settings that is not valid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GateError {
-    /// It is no host name.
+    /// The text is not a host name.
     #[error("{0:?} is not the name of a host; write the name alone, like names.example.org, without scheme and port")]
     Host(String),
-    /// It is no origin.
+    /// The text is not an origin.
     #[error(
         "{0:?} is not the origin of a web page; write scheme, host and port as a browser sends them, like \
          https://desk.example.org, without a path"
@@ -56,7 +56,7 @@ pub enum GateError {
 }
 
 impl Gate {
-    /// Lets in calls that name one of these hosts, and pages of these origins.
+    /// Lets in requests to these hosts, and pages of these origins.
     ///
     /// # Errors
     /// See [`GateError`].
@@ -66,17 +66,17 @@ impl Gate {
         Ok(Self { hosts, origins })
     }
 
-    /// The routes behind the gate.
+    /// Returns the routes behind the gate.
     pub(super) fn before(self, routes: Router) -> Router {
         let mut routes = routes.layer(middleware::from_fn(declared));
-        // Without listed origins no page gets a permission, so a browser is told nothing at all.
+        // Without listed origins no page gets a permission, so no CORS headers are sent at all.
         if !self.origins.is_empty() {
             routes = routes.layer(self.permissions());
         }
         routes.layer(middleware::from_fn_with_state(Arc::new(self), from_where))
     }
 
-    /// What browsers are told about the listed origins.
+    /// Returns the CORS answers for the listed origins.
     fn permissions(&self) -> CorsLayer {
         let origins: Vec<_> = self.origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
         let headers = ["idempotency-key", "last-event-id", CLUSTER_HEADER].map(HeaderName::from_static);
@@ -93,10 +93,10 @@ impl Gate {
             .max_age(PREFLIGHT_HOLDS)
     }
 
-    /// Refuses a request to a name that is not the node's, or by a page that is not listed.
+    /// Refuses a request to a name that is not the node's, or from a page that is not listed.
     fn check(&self, request: &Request) -> Result<(), Box<Problem>> {
         let headers = request.headers();
-        // The form of a request line with a whole URL names the host a second time (RFC 9112, section 3.2.2).
+        // A request line with a whole URL names the host a second time (RFC 9112, section 3.2.2).
         if let Some(named) = request.uri().authority()
             && !self.knows(named.as_str())
         {
@@ -111,7 +111,8 @@ impl Gate {
             let listed = self.origins.contains(&origin) || is_own(&origin, host);
             return if listed { Ok(()) } else { Err(origin_refused(&format!("of the origin {origin:?}"))) };
         }
-        // Of a request without an origin only this tells whose page it is of. Others than browsers do not send it.
+        // For a request without `Origin`, only this header says from which page it comes. Other clients than browsers
+        // do not send it.
         match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
             None | Some(b"same-origin" | b"none") => Ok(()),
             Some(_) => Err(origin_refused("of another origin")),
@@ -121,7 +122,7 @@ impl Gate {
     fn knows(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let host = authority.host();
-        // Whoever puts more than a port beside the host wants to be taken for something else.
+        // Only a port may follow the host. Anything else is meant to look like another host.
         let rest = authority.as_str().strip_prefix(host);
         if !rest.is_some_and(|rest| rest.is_empty() || authority.port().is_some() && rest.starts_with(':')) {
             return false;
@@ -134,13 +135,14 @@ impl Gate {
     }
 }
 
-/// Whether a page of this origin was served by the host that it calls. A proxy may have put TLS in between.
+/// Returns true where a page of this origin was served by the host that it calls. The schemes may differ, because a
+/// proxy may add TLS.
 fn is_own(origin: &str, host: &str) -> bool {
     let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     bare.is_some_and(|bare| bare.eq_ignore_ascii_case(host))
 }
 
-/// The one value of a header; none where there are several, or one that is no text.
+/// Returns the one value of a header; none where there are several, or where it is no text.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())?.to_str().ok()
@@ -164,19 +166,19 @@ async fn from_where(State(gate): State<Arc<Gate>>, request: Request, next: Next)
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    // For what a page may load without asking: nothing here is an image, a script or a frame of another page's.
+    // These headers forbid other pages to load an answer as an image, a script or a frame.
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
 }
 
-/// Refuses a call that may change something and does not declare its body to be JSON, also where it has none.
+/// Refuses a call that may change something and does not declare a JSON body. That also holds for calls without a body.
 async fn declared(request: Request, next: Next) -> Response {
     let declared = match *request.method() {
         Method::POST if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE => check_json(request.headers()),
-        // No call has another method that changes something.
+        // No call uses another method to change something.
         _ => Ok(()),
     };
     match declared {
@@ -277,7 +279,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a header holds, a name that was not listed is not let in.
+        /// A name that is not listed is never let in, whatever the header holds.
         #[test]
         fn no_other_name_passes(name in "[a-z0-9-]{1,12}(\\.[a-z][a-z0-9-]{0,8}){1,3}", port in any::<Option<u16>>()) {
             let host = port.map_or(name.clone(), |port| format!("{name}:{port}"));

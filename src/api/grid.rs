@@ -1,9 +1,8 @@
-//! When an answer about private names leaves: at a point of a fixed grid of time, so that how long the node was at work,
-//! whether it had to read from disk, or found its rows in a cache, does not show whether a name exists.
+//! Delays answers about private names to the points of a fixed grid of time. Otherwise the time of an answer could show
+//! whether a name exists, because the node did more work, read from disk, or found its rows in a cache.
 //!
-//! The grid of an answer begins when the node takes up its request. An answer leaves at the first point that comes after it
-//! is ready; one that missed a point waits for the next. So all that is left to measure is whether work took longer than a
-//! whole step of the grid.
+//! The grid of an answer begins when the node takes up its request. An answer leaves at the first point after it is
+//! ready. So all that can be measured is whether the work took longer than a whole step of the grid.
 
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::node::Handle;
 
-/// From one point to the next. A guess: several syncs of a slow disk, and less than a person notices.
+/// The time between two points of the grid. A guess: several syncs of a slow disk, and less than a person notices.
 pub(super) const STEP: Duration = Duration::from_millis(50);
 
-/// Awaits an answer; with `discreet` one that concerns private names, by what the node knows when it is ready, is held back
-/// to the next point of the grid.
+/// Awaits an answer. With `discreet`, an answer that concerns private names is held back to the next point of the grid.
+/// Whether it does is asked when the answer is ready, by what the node knows then.
 pub(super) async fn on_grid<A>(
     handle: &Handle,
     discreet: bool,
@@ -30,7 +29,7 @@ pub(super) async fn on_grid<A>(
     answer
 }
 
-/// How long after its request an answer leaves that was ready after so long.
+/// Returns how long after its request an answer leaves that was ready after this time.
 fn leaves_after(ready: Duration) -> Duration {
     let steps = ready.as_nanos() / STEP.as_nanos() + 1;
     u32::try_from(steps).map_or(ready, |steps| STEP.saturating_mul(steps))
@@ -64,7 +63,7 @@ mod tests {
         }
     }
 
-    /// A node where addresses are private, and where an answer is ready after so long.
+    /// Returns a node where `email` is private, and where an answer takes this long.
     fn node(took: Duration) -> Handle {
         let (calls, mut inbox) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -80,7 +79,7 @@ mod tests {
         Handle::new(watch::channel(NodeId(1)).1, calls, events).with_private(watch::channel(private).1)
     }
 
-    /// When a registration is answered, in paused time, of a node whose answer is ready after so long.
+    /// Returns how long the answer to a registration took, in paused time, where the node is ready after `took`.
     async fn answered(scope: Scope, namespace: &str, took: Duration) -> Duration {
         let handle = node(took);
         let caller = Caller::of(&ApiToken::new("form", SecretHash::of("s"), [scope]));

@@ -1,5 +1,5 @@
-//! The health of a node: its verdict, and a sentence with a command for each thing that an operator should look at. `GET
-//! /v1/cluster`, `/readyz`, `forename status` and the dashboard say the same.
+//! The health of a node: its verdict, and for each trouble a sentence and a command for the operator. `GET
+//! /v1/cluster`, `/readyz`, `forename status` and the dashboard all show it.
 
 use crate::clock::NodeId;
 use crate::model::{Cluster, Health, Member, Problem, Trouble, Verdict};
@@ -7,10 +7,11 @@ use crate::name::escaped;
 use crate::node::disk_hangs;
 use crate::replica::Refusal;
 
-/// A member that was not heard of for so long is silent, milliseconds: promises come once a second where nothing happens.
+/// A member that was not heard of for this many milliseconds is silent. Promises come once a second where nothing
+/// happens.
 const SILENT_AFTER: u64 = 5000;
 
-/// Why the node refuses registrations, where it does.
+/// Returns the refusal with which this node answers new registrations; none where it takes them.
 pub(super) fn refusal(view: &Cluster, disk_low: Option<Refusal>) -> Option<Refusal> {
     if view.leaving_waits_for.is_some() {
         Some(Refusal::Leaving)
@@ -138,8 +139,8 @@ fn overdue(view: &Cluster) -> Option<Trouble> {
     Some(Trouble::new("overdue", nodes, why, None))
 }
 
-/// Whether it was heard of before, and not for some time; a node that has just started has heard of nobody yet, so there it
-/// takes a missing connection as well.
+/// Returns true where the member was heard of before and then was silent for some time. A node that has just started
+/// has heard of nobody yet, so such a member counts as silent where it is not connected.
 pub(crate) fn is_silent(view: &Cluster, member: &Member) -> bool {
     if member.node == view.node {
         return false;
@@ -150,8 +151,8 @@ pub(crate) fn is_silent(view: &Cluster, member: &Member) -> bool {
     }
 }
 
-/// Whether those in contact are a majority without that member: on the smaller side of a cut the advice to evict would hit
-/// the healthy ones.
+/// Returns true where the members in contact are a majority without that member. On the smaller side of a cut the
+/// advice to evict would hit healthy members.
 fn can_evict(view: &Cluster, gone: NodeId) -> bool {
     let in_contact = |member: &&Member| {
         member.node != gone && (member.node == view.node || member.connected && !is_silent(view, member))
@@ -159,7 +160,7 @@ fn can_evict(view: &Cluster, gone: NodeId) -> bool {
     view.member && view.members.iter().filter(in_contact).count() * 2 > view.members.len()
 }
 
-/// A label as one word of a shell's command.
+/// Returns a label quoted as one word of a shell command.
 fn quoted(label: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     if label.chars().all(plain) { label.to_owned() } else { format!("'{}'", label.replace('\'', "'\\''")) }
@@ -169,7 +170,7 @@ fn all_of(view: &Cluster, nodes: &[NodeId]) -> String {
     nodes.iter().map(|node| label_of(view, *node)).collect::<Vec<_>>().join(", ")
 }
 
-/// A node as people know it.
+/// Returns the label and the id of a node.
 pub(crate) fn label_of(view: &Cluster, node: NodeId) -> String {
     match view.members.iter().find(|member| member.node == node) {
         Some(member) if !member.label.is_empty() => format!("{} ({node})", escaped(&member.label)),
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
     use crate::model::{Eviction, Time};
 
-    /// Three members as the first sees them, all in contact.
+    /// Returns three members as the first one sees them, all in contact.
     fn three() -> Cluster {
         let member = |node: u64| {
             serde_json::json!({
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(trouble.code, "silent");
         assert!(trouble.why.contains("n 3 (") && trouble.why.contains("1970-01-01"), "{}", trouble.why);
         assert_eq!(trouble.command.as_deref(), Some("forename member evict 'n 3'"));
-        // The other one is gone as well: this node may be the one that is cut off.
+        // The third member is out of contact too, so this node may be the one that is cut off.
         view.members[1].heard_at = None;
         view.members[1].connected = false;
         let commands: Vec<_> = health(&view, None).troubles.into_iter().map(|trouble| trouble.command).collect();

@@ -1,7 +1,7 @@
 //! The HTTP interface.
 //!
-//! Handlers make requests to the replica of what clients send, and hold no state of their own: what a client is told comes from
-//! the replica in the types of [`model`](crate::model), after the fsync that covers it. Every error is a [`Problem`].
+//! Handlers turn what clients send into requests to the replica, and hold no state of their own. Answers come from the
+//! replica in the types of [`model`](crate::model), after the fsync that covers them. Every error is a [`Problem`].
 
 pub mod auth;
 mod batch;
@@ -43,7 +43,7 @@ pub use server::Connections;
 pub use shared::Shared;
 pub use tls::{Tls, TlsError, TlsFiles};
 
-// A node in this process answers with these too.
+// A node that is embedded in another program (the library) answers with these functions too.
 pub(crate) use batch::{AT_ONCE, batch_line};
 pub(crate) use cluster::cluster_of;
 #[cfg(feature = "cli")]
@@ -60,22 +60,23 @@ pub use crate::node::{Admin, BackupAnswer};
 use crate::node::{Handle, random};
 use crate::replica::{ClusterCommand, Query, Refusal};
 
-/// Bytes of a request's body. Above the sum of all limits of one registration.
+/// The maximum size of a request's body in bytes. It is above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
-/// Event streams and backups that are served at once; each is a task with a page of events. All of these are guesses.
+/// The number of event streams and backups that are served at once; each is a task that holds a page of events. This
+/// number and the five below are guesses.
 const MAX_STREAMS: usize = 1024;
-/// Those that one token, or one address where there are no tokens, may have.
+/// The number of these that one token may have, or one address where the node has no tokens.
 const MAX_STREAMS_OF_ONE: usize = 256;
-/// Those that are kept for administrators.
+/// The number of these that are kept for administrators.
 const STREAMS_FOR_ADMINS: usize = 32;
-/// Batches that are served at once; each has some hundred registrations under way.
+/// The number of batches that are served at once; each has a few hundred registrations under way.
 const MAX_BATCHES: usize = 16;
-/// Those that one token, or one address where there are no tokens, may have.
+/// The number of batches that one token may have, or one address where the node has no tokens.
 const MAX_BATCHES_OF_ONE: usize = 8;
-/// Those that are kept for administrators.
+/// The number of batches that are kept for administrators.
 const BATCHES_FOR_ADMINS: usize = 2;
 
-/// What handlers share.
+/// The state that all handlers share.
 struct Api {
     handle: Handle,
     admin: Arc<dyn Admin>,
@@ -86,7 +87,7 @@ struct Api {
     audit: Audit,
     /// The OpenAPI document, as JSON.
     document: Bytes,
-    /// True once the server stops: streams end then, as they would hold it up for ever.
+    /// True once the server stops. Event streams end then, because they would delay the shutdown for ever.
     stopping: watch::Sender<bool>,
 }
 
@@ -112,45 +113,45 @@ impl Api {
     }
 }
 
-/// What a node answers; a refusal as a problem.
+/// Awaits a node's answer, and turns a refusal into a problem.
 pub(crate) async fn asked<A>(answer: impl Future<Output = Result<A, Refusal>>) -> Result<A, Box<Problem>> {
     answer.await.map_err(|refusal| Box::new(refusal.into()))
 }
 
-/// Who is let in, and how many at a time.
+/// Who may call the interface, how often, and over how many connections.
 #[derive(Clone, Debug, Default)]
 pub struct Doors {
-    /// Who may call what; with none, every caller may do everything.
+    /// The API tokens and what each of them may do. Where there are none, every caller may do everything.
     pub tokens: ApiTokens,
-    /// The names of the node, and the web pages that may call it.
+    /// The host names of the node, and the origins of web pages that may call it.
     pub gate: Gate,
-    /// How fast callers may be.
+    /// The number of requests a second that a caller may send.
     pub rate: Shared<Rate>,
-    /// How many connections there may be, and how long each may stand idle.
+    /// The limit of connections, and how long each may be idle.
     pub connections: Shared<Connections>,
-    /// How the interface is encrypted; none: not at all.
+    /// The certificates for HTTPS. Without them the interface is served as plain HTTP.
     pub tls: Option<Tls>,
-    /// Where it is written what administrators do.
+    /// The audit log, which records what administrators do.
     pub audit: Audit,
 }
 
-/// The interface as a service, for a server of one's own. [`serve`] brings one.
+/// Returns the interface as a service, for programs that run their own HTTP server. [`serve`] runs one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
     layered(&Api::new(handle, admin, &doors), doors.gate)
 }
 
-/// The routes behind what is done with every request.
+/// Returns the routes behind the layers that every request passes: the gate, the check of the cluster, and metrics.
 fn layered(api: &Arc<Api>, gate: Gate) -> Router {
     let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
-    // What cannot be drawn is as good as any other number: it tells processes apart where it can.
+    // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
     let process = random().map_or(0, u64::from_le_bytes);
     observe::before(routes, routes::labels(), Arc::clone(api.handle.metrics()), process)
 }
 
-/// Serves the interface until `shutdown` resolves; then ends event streams and gives requests under way a few seconds.
+/// Serves the interface until `shutdown` resolves. Then event streams end, and requests under way get a few seconds.
 ///
 /// # Errors
-/// The listener fails for good.
+/// Returns an error when the listener fails for good.
 pub async fn serve(
     listener: TcpListener,
     handle: Handle,
@@ -165,7 +166,7 @@ pub async fn serve(
     .await
 }
 
-/// The wall clock, for times that people give: when a token expires, until when a row of an import is reserved.
+/// Returns the time of the wall clock. It is compared with times that people give, such as the expiry of a token.
 #[expect(clippy::disallowed_methods, reason = "the interface stands outside the pure parts; this is its one clock")]
 pub(crate) fn now() -> Millis {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

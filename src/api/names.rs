@@ -1,4 +1,4 @@
-//! Single names: looked up, released.
+//! The calls about single names: look up, release.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) async fn show(
     Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest, caller.asks()).await?))
 }
 
-/// A name, with so many free alternatives where it is not free.
+/// Looks up a name, with this number of free alternatives where the name is not available.
 pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize, by: By) -> Result<Name, Box<Problem>> {
     let mut found = asked(handle.query(NameOf(name), by.clone())).await?;
     if !found.available {
@@ -45,7 +45,7 @@ pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize, by
     Ok(found)
 }
 
-/// Free alternatives for a name; none where none are asked for.
+/// Returns this number of free alternatives for a name.
 pub(super) async fn suggestions(
     handle: &Handle,
     namespace: &str,

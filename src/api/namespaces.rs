@@ -1,4 +1,4 @@
-//! Namespaces: listed, their rules shown and set.
+//! The calls about namespaces: list them, show and set their rules.
 
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ pub(super) async fn change(
     Ok(Change::of(&patch).made(json(StatusCode::OK, &changed)))
 }
 
-/// Changes the rules in force. Where others change them meanwhile, and the patch does not say which it is meant for, it goes
-/// on from theirs.
+/// Changes the rules in force. Where the rules are changed by somebody else meanwhile, and the patch does not name the
+/// version that it is meant for, the patch is applied to the new rules.
 pub(crate) async fn changed(
     handle: &Handle,
     namespace: &str,
@@ -95,7 +95,7 @@ pub(crate) async fn changed(
     }
 }
 
-/// The rules that a body gives.
+/// Checks the rules that a body gives.
 pub(crate) fn rules_of(namespace: &str, body: &NamespaceBody) -> Result<Rules, Box<Problem>> {
     body.rules(namespace).map_err(|error| {
         let detail = format!("there cannot be such rules: {error}; nothing was changed, correct them");

@@ -1,5 +1,5 @@
-//! What is done with every request, whatever it is for: it gets an id, which is in its answer and in the lines of log that it
-//! causes, and how long it takes is measured by the call that it is for.
+//! Gives every request an id, which is in its answer and in all log lines about it, and measures how long each call
+//! takes.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -16,20 +16,19 @@ use tracing::Instrument;
 
 use crate::metrics::Metrics;
 
-/// The header that a request brings its id with, and that its answer has.
+/// The header with the id of a request, in the request and in its answer.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters that an id brought by a request has at most.
+/// The maximum length of an id that a client sends.
 const MAX_ID: usize = 128;
-/// What stands for a request that is for none of the calls, whatever its path and method.
+/// The label of requests to paths or with methods that no call has.
 const NO_ROUTE: &str = "none";
 
-/// The calls by the patterns of their paths, each with its methods and with what it is called in the metrics.
+/// The calls by the patterns of their paths, each with its methods and their labels in the metrics.
 pub(super) type Calls = HashMap<&'static str, Vec<(Method, &'static str)>>;
 
-/// A request as those who come after are to know it.
+/// The id and the route of a request, for the handlers and layers behind this one.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
-    /// Its id.
     pub(super) id: Arc<str>,
     /// The method and the pattern of the path.
     pub(super) route: &'static str,
@@ -38,9 +37,9 @@ pub(super) struct Observed {
 struct Observer {
     calls: Calls,
     metrics: Arc<Metrics>,
-    /// What the ids that this process makes begin with.
+    /// The prefix of the ids that this process makes.
     process: u64,
-    /// Ids that it has made.
+    /// The number of ids that it has made.
     made: AtomicU64,
 }
 
@@ -61,7 +60,7 @@ impl Observer {
     }
 }
 
-/// The routes, each request of which is observed. `process` tells the ids of this process from those of others.
+/// Returns the routes with each request observed. `process` tells the ids of this process from those of others.
 pub(super) fn before(routes: Router, calls: Calls, metrics: Arc<Metrics>, process: u64) -> Router {
     let observer = Arc::new(Observer { calls, metrics, process, made: AtomicU64::new(0) });
     routes.layer(middleware::from_fn_with_state(observer, observe))
@@ -91,8 +90,8 @@ async fn observe(
     response
 }
 
-/// The id that a request brings: in a header of its own, or that of the trace that it is a part of (W3C Trace Context). One that
-/// does not look like an id is left out, as it would be copied into logs.
+/// Returns the id that a request brings: in its own header, or the id of the trace that it belongs to (W3C Trace
+/// Context). Text that does not look like an id is ignored, because it would be copied into logs.
 fn given(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_id = |id: &&str| {
@@ -102,7 +101,7 @@ fn given(headers: &HeaderMap) -> Option<&str> {
     text(REQUEST_ID.as_str()).filter(is_id).or_else(|| text("traceparent").and_then(trace_id))
 }
 
-/// The trace id of a `traceparent` of version 00 (W3C Trace Context, section 3.2), or of a later one, which begins alike.
+/// Returns the trace id of a `traceparent` of version 00 (W3C Trace Context, section 3.2). Later versions begin alike.
 fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, id, parent) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,7 +1,7 @@
 //! The OpenAPI document of the interface, and a page that shows it.
 //!
-//! The document is made of the table of routes, so no call can be missing in it, and of the types of bodies and answers,
-//! whose schemas are derived.
+//! The document is made from the table of routes, so no call can be missing in it, and from the types of bodies and
+//! answers, whose schemas are derived.
 
 pub(super) mod call;
 pub(super) mod calls;
@@ -20,7 +20,7 @@ use utoipa::openapi::{HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, P
 use self::call::{Call, GROUPS, Schemas};
 use crate::model::{ClaimPlace, Cursor, EventType, NodeId, OwnerPlace, Place, Scope, Span, Time, Wait};
 
-/// What there is to know of all calls.
+/// The introduction of the document, about all calls.
 const ABOUT: &str = "\
 A registry of unique names without a master. Every node answers every call.
 
@@ -31,7 +31,7 @@ is refused by a node of another cluster (421).
 Errors are `application/problem+json` (RFC 9457). Members of answers that have no value are left out. Later versions may \
 answer with more members; bodies with unknown members are refused.";
 
-/// One call of the interface, with where it is.
+/// One call of the interface with its method and path.
 pub(super) struct Described {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -39,7 +39,7 @@ pub(super) struct Described {
     pub(super) call: Call,
 }
 
-/// The document of these calls.
+/// Returns the document of these calls.
 pub(super) fn document(calls: impl IntoIterator<Item = Described>) -> Value {
     let mut schemas = of_parameters();
     let (mut paths, mut bodies, mut items) = (PathsBuilder::new(), BTreeSet::new(), BTreeMap::<_, PathItem>::new());
@@ -70,7 +70,7 @@ pub(super) fn document(calls: impl IntoIterator<Item = Described>) -> Value {
     document
 }
 
-/// The schemas to which only parameters refer.
+/// Returns the schemas to which only parameters refer.
 fn of_parameters() -> Schemas {
     fn of<T: ToSchema>() -> (String, utoipa::openapi::RefOr<utoipa::openapi::Schema>) {
         (T::name().into_owned(), T::schema())
@@ -98,8 +98,8 @@ fn http_method(method: &Method) -> HttpMethod {
     }
 }
 
-/// A member without a value is left out of an answer, and a parameter without one is not sent, so neither is ever `null`. In
-/// a body `null` may stand for a member that is left out.
+/// Removes `null` from the schemas. A member without a value is left out of an answer, and a parameter without one is
+/// not sent, so neither is ever `null`. In a body `null` is allowed for a member that could be left out.
 fn leave_out_null(document: &mut Value, bodies: &BTreeSet<String>) {
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         for (_, schema) in schemas.iter_mut().filter(|(name, _)| !bodies.contains(*name)) {

@@ -1,12 +1,12 @@
-//! Places for what stays open: event streams, backups and batches. Nobody has all of them, and some are kept for
-//! administrators, so that they can look at a node which others fill.
+//! Limits how many event streams, backups and batches are open at once. No caller gets all places, and some are kept
+//! for administrators, so that they can look at a node that is full.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Who has a place: the bearer of a token, or where there are no tokens an address.
+/// The holder of a place: a token, or an address where the node has no tokens.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Holder {
     Token(String),
@@ -22,12 +22,12 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Why somebody gets none.
+/// The reason why a caller gets no place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Taken {
-    /// All are taken that are not kept for administrators.
+    /// All places are taken, except those that are kept for administrators.
     All,
-    /// The caller has as many as one may have.
+    /// The caller has as many places as one caller may have.
     Own(usize),
 }
 
@@ -42,11 +42,11 @@ pub(super) struct Places {
 #[derive(Default, Debug)]
 struct Held {
     all: usize,
-    /// None has 0.
+    /// The number of places of each holder. A holder without places has no entry.
     of: HashMap<Holder, usize>,
 }
 
-/// A place, until this is dropped.
+/// A place that is held until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -54,12 +54,12 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// So many in all, for one holder, and kept for administrators.
+    /// Takes the number of places in all, the number that one holder may have, and the number kept for administrators.
     pub(super) fn new(most: usize, most_of_one: usize, for_admins: usize) -> Arc<Self> {
         Arc::new(Self { most, most_of_one, for_admins, held: Mutex::default() })
     }
 
-    /// A place for a holder.
+    /// Takes a place for a holder.
     pub(super) fn take(self: &Arc<Self>, holder: Holder, is_admin: bool) -> Result<Place, Taken> {
         let mut held = self.held();
         let most = if is_admin { self.most } else { self.most - self.for_admins };
@@ -76,7 +76,7 @@ impl Places {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // Whoever panicked between two additions has left numbers that are off by one at most.
+        // A thread that panicked between two additions has left numbers that are off by one at most.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

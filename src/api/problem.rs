@@ -1,4 +1,4 @@
-//! Problems of the HTTP interface: which one a refusal is, and how it is sent.
+//! Problems of the HTTP interface: how a refusal becomes one, and how it is sent.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +11,12 @@ use crate::replica::Refusal;
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 impl Problem {
-    /// The same as an error of the handlers, which hand on a pointer.
+    /// Makes a problem in a box, as the handlers return it.
     pub(super) fn boxed(problem_type: ProblemType, detail: impl Into<String>) -> Box<Self> {
         Box::new(Self::new(problem_type, detail))
     }
 
-    /// What the header `WWW-Authenticate` says of it (RFC 6750, section 3).
+    /// Returns the value of the header `WWW-Authenticate` (RFC 6750, section 3).
     fn challenge(&self) -> Option<HeaderValue> {
         let realm = "Bearer realm=\"forename\"";
         let text = match (self.problem_type, self.scope) {
@@ -29,7 +29,7 @@ impl Problem {
         HeaderValue::try_from(text).ok()
     }
 
-    /// A registration that was not refused, but lost.
+    /// The problem of a registration that was accepted and then rejected.
     pub(super) fn rejected(registration: Registration) -> Self {
         let lost = match &registration.rejected_by {
             Some(by) => format!("{}/{} went to an earlier claim", by.namespace, shown(&by.name)),
@@ -59,11 +59,11 @@ impl From<Refusal> for Problem {
             },
             Refusal::InvalidRequest(_) => problem(ProblemType::InvalidRequest),
             Refusal::IdReused(id) => Self { id: Some(id), ..problem(ProblemType::IdReused) },
-            // An owner that is at its limit waits for somebody's click or a member's return.
+            // The count goes down when somebody activates a reservation, or when a member can be reached again.
             Refusal::TooManyOpen { owner: _, limit } | Refusal::TokenTooManyOpen { token: _, limit } => {
                 Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyOpen) }
             }
-            // Somebody has to release something first.
+            // A client has to release something first.
             Refusal::TooManyHeld { owner: _, limit } | Refusal::TokenTooManyHeld { token: _, limit } => {
                 Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyHeld) }
             }
@@ -87,12 +87,12 @@ impl From<Refusal> for Problem {
                 Self { namespace: Some(namespace), ..problem(ProblemType::NamespaceInUse) }
             }
             Refusal::NeedsRead(_) => Self { scope: Some(Scope::Read), ..problem(ProblemType::Forbidden) },
-            // An operator has to make room; another node may have some.
+            // An operator has to free disk space. Another node may have some.
             Refusal::DiskLow { .. } => Self { retry_after: Some(60), ..problem(ProblemType::DiskLow) },
             Refusal::NotOwner(id) => Self { id: Some(id), ..problem(ProblemType::NotOwner) },
             Refusal::OutOfReach(_) => problem(ProblemType::OutOfReach),
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
-            // A clock is put right in steps of minutes rather than seconds; another node is the better choice.
+            // Putting a clock right takes minutes rather than seconds, so another node is the better choice.
             Refusal::ClockSuspect { offset } => {
                 Self { offset_ms: Some(offset), retry_after: Some(30), ..problem(ProblemType::ClockSuspect) }
             }

@@ -1,4 +1,4 @@
-//! What people read who want to know why, or many names at once: histories, conflicts, explanations, lists.
+//! Reports and look-ups of many names: histories, conflicts, explanations and lists.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ pub(super) async fn check(
     Ok(json(StatusCode::OK, &checked(&api.handle, names, caller.asks()).await?))
 }
 
-/// Whether each of these names can be had.
+/// Returns for each of these names whether it can be claimed.
 pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>, by: By) -> Result<CheckedNames, Box<Problem>> {
     let found = asked(handle.query(NamesOf(names.clone()), by)).await?;
     let names = names.into_iter().zip(found).map(|(name, found)| checked_name(name, found)).collect();

@@ -1,4 +1,4 @@
-//! Registrations: made, looked up, activated, released.
+//! The calls about registrations: register, look up, activate, extend, release, list.
 
 use std::sync::Arc;
 
@@ -44,18 +44,19 @@ pub(super) async fn register(
     Ok(response)
 }
 
-/// The HTTP status of a registration that did not lose.
+/// Returns the HTTP status for a registration that was not rejected.
 pub(super) fn accepted(registration: &Registration) -> StatusCode {
     if registration.status == Status::Confirmed { StatusCode::CREATED } else { StatusCode::ACCEPTED }
 }
 
-/// Registers, for a caller or, with none, for this process; a registration that lost is a problem.
+/// Registers names for a caller, or for this process where there is no caller. A rejected registration is returned as a
+/// problem.
 pub(crate) async fn registered(
     handle: &Handle,
     caller: Option<&Caller>,
     body: RegistrationBody,
 ) -> Result<Registration, Box<Problem>> {
-    // Whether what a rename ends has private names beside, the node finds out by looking for it.
+    // A rename also ends a claim that the node has yet to look up, and that claim may be to a private name.
     let renames = body.replaces.is_some();
     let namespaces: Vec<_> = body.names.iter().map(|name| name.namespace.clone()).collect();
     let is_private = |handle: &Handle| {
@@ -92,7 +93,7 @@ async fn register_now(
     outcome(handle, caller, by, registration, suggest).await
 }
 
-/// How many alternatives are to be suggested, checked.
+/// Checks the number of alternatives that a client asks for.
 pub(super) fn checked_count(suggest: Option<usize>) -> Result<usize, Box<Problem>> {
     let count = suggest.unwrap_or(0);
     if count <= MAX_SUGGESTIONS {
@@ -101,14 +102,15 @@ pub(super) fn checked_count(suggest: Option<usize>) -> Result<usize, Box<Problem
     Err(invalid(&format!("suggest must be at most {MAX_SUGGESTIONS}, not {count}")))
 }
 
-/// What the registry is asked for; `wait` as the server caps it.
+/// Makes the request to the registry from a body. `wait` is limited already.
 fn request_of(body: RegistrationBody, wait: Option<AwaitFinal>, charge: Option<Charge>) -> RegisterRequest {
     let metadata = body.metadata.map(|metadata| metadata.as_str().to_owned());
     let RegistrationBody { id, owner, names, ttl, replaces, .. } = body;
     RegisterRequest { id, owner, names, ttl: ttl.map(Span::millis), replaces, metadata, wait, charge }
 }
 
-/// A registration as the one who made it is told of it.
+/// Returns the registration as its client sees it; a rejected one is a problem, with alternatives where they are asked
+/// for.
 async fn outcome(
     handle: &Handle,
     caller: Option<&Caller>,
@@ -138,12 +140,13 @@ async fn outcome(
     Err(Box::new(problem))
 }
 
-/// What any other key than a UUID is mapped to an id under: a UUID of version 5 (RFC 9562) of this namespace.
+/// The namespace under which an idempotency key that is not a UUID is mapped to an id, as a UUID of version 5 (RFC
+/// 9562).
 const IDEMPOTENCY_KEYS: Uuid = Uuid::from_u128(0x7d0f_2c5e_91b4_4c1a_8f36_0b5f_64d2_a9c7);
-/// Bytes of such a key at most.
+/// The maximum length of an idempotency key in bytes.
 const MAX_KEY: usize = 256;
 
-/// The id that a request's key stands for. Bare, or quoted as a structured header
+/// Returns the id that an idempotency key stands for. The key may be bare, or quoted as a structured header
 /// (draft-ietf-httpapi-idempotency-key-header).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     let mut values = headers.get_all("idempotency-key").iter();
@@ -157,7 +160,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     Ok(Some(bare.parse().unwrap_or_else(|_| Uuid::new_v5(&IDEMPOTENCY_KEYS, bare.as_bytes()))))
 }
 
-/// How long to wait, where the client waits at all.
+/// Returns for how long and for what the client waits, where it waits at all.
 pub(crate) fn longest(wait: Option<Wait>, timeout: Option<Span>) -> Option<AwaitFinal> {
     let at_most = Span(timeout.map_or(DEFAULT_WAIT, |span| span.0).min(MAX_WAIT)).millis();
     match wait? {
@@ -256,7 +259,7 @@ pub(super) async fn of_owner(
     Ok(json(StatusCode::OK, &api.query(RegistrationsOf::new(owner, params.after, limit), &caller).await?))
 }
 
-/// Rows of a page, checked.
+/// Checks the number of rows that a page shall have.
 pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if (1..=MAX_PAGE).contains(&limit) {
@@ -265,9 +268,9 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
     Err(invalid(&format!("limit must be from 1 to {MAX_PAGE}, not {limit}")))
 }
 
-/// Changes a registration, and answers with it.
+/// Makes a change to a registration, and answers with the registration.
 pub(super) async fn changed(api: &Api, command: Command, by: By) -> Result<Response, Box<Problem>> {
-    // Whether it has private names, or is known, the node finds out by looking for it.
+    // Only the node's look-up shows whether the registration exists and has private names.
     let discreet = !by.reads;
     let answer = asked(api.handle.command(command, by));
     let view = on_grid(&api.handle, discreet, Handle::has_private, answer).await?;

@@ -1,4 +1,4 @@
-//! The table of all calls: the router is made of it, and so are the tests that must hold for every call.
+//! The table of all calls. The router is made from it, and so are the tests that hold for every call.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,11 +20,11 @@ use crate::model::{Problem, ProblemType};
 pub(super) struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
-    /// The scope that it takes; none: it is open to all.
+    /// The scope that a caller needs; none where the call is open to all.
     pub(super) scope: Option<Scope>,
     about: About,
     handlers: fn() -> MethodRouter<Arc<Api>>,
-    /// How the OpenAPI document describes it.
+    /// The description of the call for the OpenAPI document.
     call: fn() -> Call,
 }
 
@@ -87,7 +87,7 @@ pub(super) const TABLE: &[Route] = table! {
     GET    "/readyz", OPEN, Cluster => cluster::readyz, readyz;
 };
 
-/// The OpenAPI document of the table, as JSON.
+/// Returns the OpenAPI document of the table as JSON.
 pub(super) fn document() -> Value {
     openapi::document(TABLE.iter().map(|Route { method, path, scope, call, .. }| Described {
         method: method.clone(),
@@ -97,11 +97,11 @@ pub(super) fn document() -> Value {
     }))
 }
 
-/// What the calls are called in the metrics.
+/// The labels of the calls in the metrics.
 static LABELS: LazyLock<Vec<String>> =
     LazyLock::new(|| TABLE.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
 
-/// The calls by the patterns of their paths.
+/// Returns the calls and their labels by the patterns of their paths.
 pub(super) fn labels() -> Calls {
     let mut calls = Calls::new();
     for (route, label) in TABLE.iter().zip(&*LABELS) {
@@ -110,7 +110,7 @@ pub(super) fn labels() -> Calls {
     calls
 }
 
-/// The routes of the table, each behind its scope.
+/// Returns the routes of the table, each behind the check of its scope.
 pub(super) fn router(api: Arc<Api>) -> Router {
     let mut router = dashboard::routes();
     for Route { path, scope, about, handlers, .. } in TABLE {

@@ -1,8 +1,8 @@
-//! Connections: accepted up to a cap, so that files are left for the store, and closed where they stand idle.
+//! Accepts connections up to a limit, and closes idle ones.
 //!
-//! A connection costs a descriptor, and where descriptors run out the store fails and the node halts. So there are never
-//! more than [`Connections::most`], and one address has no more than its part of them. A client that sends nothing,
-//! drips its headers or takes no answer is cut off after a time.
+//! A connection costs a file descriptor. Where no descriptors are left the store fails and the node halts, so there are
+//! never more than [`Connections::most`] connections, and one address has only a part of them. A client that sends
+//! nothing, sends its headers very slowly, or does not read its answer is disconnected after a time.
 
 mod connection;
 mod count;
@@ -26,13 +26,15 @@ use super::tls::Tls;
 
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// After a failure to accept, as for want of descriptors, which others may give back meanwhile.
+/// How long the server waits after a failed `accept`. Where descriptors are lacking, other connections may close
+/// meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
-/// Serves the routes, with TLS where there is any, until `shutdown` resolves; then calls `stopping`, and gives requests under way a few seconds.
+/// Serves the routes until `shutdown` resolves, with TLS where it is configured. Then it calls `stopping`, and gives
+/// requests under way a few seconds.
 ///
 /// # Errors
-/// None at present: what accepting a connection runs into may pass.
+/// It returns none at present: a failure to accept a connection may pass.
 pub(super) async fn run(
     listener: TcpListener,
     routes: Router,
@@ -58,7 +60,8 @@ pub(super) async fn run(
                             drop(ticket);
                         });
                     }
-                    // With TLS nothing can be said before the handshake, which is too much to give to one who is turned away.
+                    // Over TLS an answer needs a handshake first, and that costs too much for a client that is turned
+                    // away.
                     Err(full) if tls.is_none() => turn_away(&stream, full),
                     Err(_) => {}
                 },
@@ -67,18 +70,18 @@ pub(super) async fn run(
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            // A task only ends; what it had to say is in the log.
+            // Nothing is left to do: a connection's task has logged its errors itself.
             Some(_) = tasks.join_next() => {}
         }
     }
     drop(listener);
     stopping();
-    // What is not done by then is dropped with its task.
+    // Requests that are not done by then are dropped with their tasks.
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     Ok(())
 }
 
-/// Tells why, as far as that goes without waiting for anybody.
+/// Sends the reason, as far as that is possible without waiting for the client.
 fn turn_away(stream: &TcpStream, full: Full) {
     let body = format!(
         "{{\"type\":\"urn:forename:problem:unavailable\",\"title\":\"Unavailable\",\"status\":503,\"detail\":\"{full}; \
@@ -89,6 +92,6 @@ fn turn_away(stream: &TcpStream, full: Full) {
          close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    // It may have gone, or not take it at once.
+    // The client may have gone, or its socket may be full.
     let _ = stream.try_write(answer.as_bytes());
 }

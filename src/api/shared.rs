@@ -2,18 +2,18 @@
 
 use tokio::sync::watch;
 
-/// A value that clones share: what one of them is set to, all have.
+/// A value that all clones share: a value set through one of them is seen by all.
 #[derive(Clone, Debug, Default)]
 pub struct Shared<T>(std::sync::Arc<watch::Sender<T>>);
 
 impl<T: Clone> Shared<T> {
-    /// The value as it is now.
+    /// Returns the current value.
     #[must_use]
     pub fn get(&self) -> T {
         self.0.borrow().clone()
     }
 
-    /// Sets it, at all clones.
+    /// Sets the value for all clones.
     pub fn set(&self, value: T) {
         self.0.send_replace(value);
     }

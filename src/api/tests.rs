@@ -1,4 +1,4 @@
-//! The interface over a real socket, with canned answers in place of a replica.
+//! Tests of the interface over a real socket. A fake node gives prepared answers in place of a replica.
 
 mod commands;
 mod connections;
@@ -45,9 +45,9 @@ struct Fake {
     base: String,
     http: reqwest::Client,
     client: Client,
-    /// What the node was asked.
+    /// The requests that the node got.
     asked: Arc<Mutex<Vec<Request>>>,
-    /// By whom; none about the cluster.
+    /// The callers of these requests; none for requests about the cluster.
     callers: Arc<Mutex<Vec<Option<Caller>>>>,
     latest: watch::Sender<Cursor>,
     stop: oneshot::Sender<()>,
@@ -127,20 +127,20 @@ impl Fake {
         self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()
     }
 
-    /// Who asked last, not about the cluster.
+    /// Returns the last caller. The last request must not be about the cluster.
     fn last_caller(&self) -> Caller {
         self.callers.lock().unwrap().last().unwrap().clone().unwrap()
     }
 
-    /// What the node was asked last.
+    /// Returns the last request that the node got.
     fn last(&self) -> Request {
         self.asked.lock().unwrap().last().unwrap().clone()
     }
 }
 
-/// A plain HTTP client of a test's own, to be built. A provider of TLS has to be there, which nothing here uses.
+/// Returns a builder of a plain HTTP client. It needs a TLS provider to be installed, although nothing here uses TLS.
 fn http() -> reqwest::ClientBuilder {
-    // A second one changes nothing.
+    // To install it a second time changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy()
 }
@@ -236,7 +236,7 @@ fn cluster_view(member: bool) -> Cluster {
     }
 }
 
-/// A place in the only feed of these tests.
+/// Returns a place in the only feed of these tests.
 fn cursor(number: u64) -> Cursor {
     Cursor { feed: 0xfeed, number }
 }
@@ -304,7 +304,8 @@ async fn an_idempotency_key_is_the_id() {
     let post = |key: String, body: Value| {
         fake.http.post(format!("{}/v1/registrations", fake.base)).header("Idempotency-Key", key).json(&body).send()
     };
-    // Any other text stands for an id of its own, always the same: it is written here, so that it stays so.
+    // Any other text stands for an id of its own, and always for the same one. The expected id is written here, so that
+    // the mapping cannot change unnoticed.
     let named = Uuid::from_u128(0x0260_d5e4_1fe8_5a56_b3f8_cdfa_6a8d_951f);
     let keys = [(id.to_string(), id), (format!("\"{id}\""), id), ("sign-up-7".to_owned(), named)];
     for (key, id) in keys {

@@ -1,4 +1,5 @@
-//! How HTTP is encrypted: a certificate, its key, and, where callers have to show certificates too, whose are taken.
+//! TLS for the HTTP interface: a certificate, its key, and the authorities of client certificates where they are
+//! required.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,47 +14,47 @@ use tokio_rustls::TlsAcceptor;
 
 use super::shared::Shared;
 
-/// The protocols that are offered (RFC 7301), the preferred one first.
+/// The protocols that are offered (ALPN, RFC 7301), the preferred one first.
 pub(super) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Where the certificates and the key are, each a PEM file.
+/// The paths of the certificates and of the key, each a PEM file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
-    /// The node's certificate, with those between it and the authority after it.
+    /// The node's certificate, followed by the intermediate certificates.
     pub cert: PathBuf,
-    /// Its key.
+    /// The key of the certificate.
     pub key: PathBuf,
-    /// The authorities of which callers have to show a certificate; none: they need not show any.
+    /// The authorities that sign the certificates of clients. Without them clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// TLS for the HTTP interface. Clones stay the same, also where other certificates take the place of the first.
+/// TLS for the HTTP interface. All clones see it when the certificates are replaced.
 #[derive(Clone, Debug)]
 pub struct Tls(Shared<Arc<ServerConfig>>);
 
-/// Why certificates cannot be used. Those that were in use stay.
+/// The reason why certificates cannot be used. Those that were in use stay in use.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {}: {error}; the file has to be there and be the node's user's to read", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// A file has no certificate, or no key.
     #[error("{} has no {what} that can be used ({why}); give a PEM file that has one", path.display())]
     Nothing {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What it should have.
+        /// What the file should have: a certificate or a key.
         what: &'static str,
-        /// Why it has not.
+        /// The reason why nothing in it can be used.
         why: String,
     },
-    /// They do not go together.
+    /// The certificate and the key do not belong together.
     #[error(
         "{} and {} cannot be used together: {error}; give the key of the first certificate in the file",
         cert.display(),
@@ -64,7 +65,7 @@ pub enum TlsError {
         cert: PathBuf,
         /// The key.
         key: PathBuf,
-        /// Why.
+        /// The reason.
         error: rustls::Error,
     },
 }
@@ -101,12 +102,12 @@ impl Tls {
         Ok(Self(Arc::new(config).into()))
     }
 
-    /// Takes the certificates of another, for all connections from now on.
+    /// Takes over the certificates of another one, for all later connections.
     pub fn replace(&self, other: &Self) {
         self.0.set(other.0.get());
     }
 
-    /// For the next connection.
+    /// Returns the acceptor for the next connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.get())
     }
@@ -123,7 +124,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(nothing("there is none in it".to_owned())) } else { Ok(found) }
 }
 
-/// What is wrong with a file; not what is in it, which may be a key.
+/// Says what is wrong with a file. It does not show what is in the file, because that may be a key.
 fn why(error: &pem::Error) -> String {
     match error {
         pem::Error::NoItemsFound => "there is none in it".to_owned(),

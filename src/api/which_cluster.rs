@@ -1,5 +1,5 @@
-//! Every answer says which cluster it comes from, and a caller that means another one is refused before anything is done: so
-//! an address that leads to the wrong cluster confirms nobody's name by mistake.
+//! Every answer names the cluster that it comes from, and a caller that means another cluster is refused before
+//! anything is done. So nobody's name is confirmed by the wrong cluster when an address leads there by mistake.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::model::{CLUSTER_HEADER, ClusterId, Problem, ProblemType};
 use crate::node::Handle;
 
-/// The routes behind that check.
+/// Returns the routes behind that check.
 pub(super) fn before(routes: Router, handle: Handle) -> Router {
     routes.layer(middleware::from_fn_with_state(handle, check))
 }
@@ -21,7 +21,7 @@ async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Re
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    // A newcomer may have learnt it meanwhile.
+    // A newcomer may have learnt the id of its cluster meanwhile.
     if let Some(ours) = ours.or_else(|| handle.cluster())
         && let Ok(value) = HeaderValue::try_from(ours.to_string())
     {
@@ -30,7 +30,7 @@ async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Re
     response
 }
 
-/// Whether the caller means this cluster, or does not say.
+/// Returns an error where the caller names another cluster. A caller that names none is let through.
 fn meant(headers: &HeaderMap, ours: Option<ClusterId>) -> Result<(), Box<Problem>> {
     let Some(value) = headers.get(CLUSTER_HEADER) else { return Ok(()) };
     let meant: Option<ClusterId> = value.to_str().ok().and_then(|text| text.trim().parse().ok());

@@ -5,12 +5,12 @@ use reqwest::Response;
 use super::{Client, PATIENCE, Result};
 
 impl Client {
-    /// All of the node as the bytes of a file for `forename restore`, with the node's key in it.
+    /// Returns the whole state of the node as the bytes of a file for `forename restore`. The node's key is in it.
     ///
     /// # Errors
     /// The node cannot be reached or is still joining.
     pub async fn backup(&self) -> Result<BackupStream> {
-        // No limit on the whole: it takes as long as the disks take.
+        // The whole has no time limit: it takes as long as the disks need.
         let client = self.first();
         let request = client.http.get(client.url(&["v1", "cluster", "backup"], &[])?);
         let sent = tokio::time::timeout(PATIENCE, client.send(request, true)).await;
@@ -27,10 +27,10 @@ pub struct BackupStream {
 }
 
 impl BackupStream {
-    /// The next bytes; none at the end.
+    /// Returns the next bytes; none at the end.
     ///
     /// # Errors
-    /// The node stops, or cannot be reached any more: what arrived is not whole.
+    /// The node stops or cannot be reached any more. The backup is not complete.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.map_err(|_| self.client.silent())?;
         Ok(chunk.map_err(|error| self.client.unreachable(&error))?.map(Into::into))

@@ -1,4 +1,4 @@
-//! Many registrations in one request.
+//! Batches: many registrations in one request.
 
 use futures_util::{Stream, StreamExt};
 use reqwest::{Body, Response, Url, header};
@@ -10,23 +10,23 @@ use super::{Client, ClientError, MAX_MESSAGE, PATIENCE, Result};
 use crate::model::limits::MAX_WAIT;
 use crate::model::{BatchLine, NDJSON, RegistrationBody};
 
-/// Lines that go out in one piece, where they are ready.
+/// The number of lines that are sent in one chunk where they are ready.
 const TOGETHER: usize = 64;
 
 impl Client {
-    /// Registers many, in order, each by itself; at most [`MAX_BATCH`](crate::model::limits::MAX_BATCH). The answers
-    /// come while the rest is still being sent, and must be read: the node takes no more lines than it has answered and
-    /// some hundred.
+    /// Registers many in order, each by itself, and [`MAX_BATCH`](crate::model::limits::MAX_BATCH) at most. The answers
+    /// arrive while the rest is still being sent, and must be read: the node reads only some hundred lines ahead of its
+    /// answers.
     ///
     /// # Errors
-    /// The node cannot be reached, or takes no batch now.
+    /// The node cannot be reached, or refuses batches for now.
     pub async fn register_all(
         &self,
         bodies: impl Stream<Item = RegistrationBody> + Send + 'static,
     ) -> Result<BatchAnswers> {
         let pieces = bodies.ready_chunks(TOGETHER).map(|bodies| lines(&bodies));
-        // No limit on the whole: it takes as long as there are lines.
-        // The lines can be sent once, so there is no second attempt; the next batch goes to another node.
+        // The whole has no time limit: it takes as long as there are lines. The lines can be sent only once, so there
+        // is no second attempt; the next batch goes to another node.
         let node = self.nodes.present();
         let url = self.nodes.rebased(&self.url(&["v1", "registrations:batch"], &[])?, node);
         let request = self.meant(self.http.post(url));
@@ -43,7 +43,7 @@ impl Client {
         Ok(BatchAnswers { client: self.clone(), node, response, codec, rest: BytesMut::new(), ended: false })
     }
 
-    /// The error of a node that the next batch does not go to, where another one may do better.
+    /// Returns this error of a node. Where another node may do better, the next batch goes to that one.
     fn passed_over(&self, node: &Url, error: ClientError) -> ClientError {
         if error.is_unreachable() || error.is_passing() {
             self.nodes.pass_over(node);
@@ -61,26 +61,26 @@ fn lines(bodies: &[RegistrationBody]) -> serde_json::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What becomes of a batch, line by line.
+/// The outcomes of a batch, line by line.
 #[derive(Debug)]
 pub struct BatchAnswers {
     client: Client,
-    /// Who is asked.
+    /// The node that was asked.
     node: Url,
     response: Response,
     codec: LinesCodec,
-    /// What has arrived and is not a whole line.
+    /// Bytes that have arrived and do not make a whole line yet.
     rest: BytesMut,
-    /// Nothing more arrives.
+    /// True where the answer has ended.
     ended: bool,
 }
 
 impl BatchAnswers {
-    /// The answer to the next line; none after the last.
+    /// Returns the answer to the next line; none after the last.
     ///
     /// # Errors
-    /// The node stops or cannot be reached any more. What became of the lines without an answer is not known; with ids of
-    /// their own they can be sent again safely.
+    /// The node stops or cannot be reached any more. Whether the lines without an answer were registered is not known.
+    /// Lines with ids of their own can be sent again safely.
     pub async fn next(&mut self) -> Result<Option<BatchLine>> {
         loop {
             let decode = if self.ended { LinesCodec::decode_eof } else { LinesCodec::decode };

@@ -1,4 +1,4 @@
-//! Which cluster a client talks to, and its settings.
+//! The cluster that a client talks to, and calls about its settings, bans, secret and join tokens.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::{Client, Result};
 use crate::clock::NodeId;
 use crate::model::{CLUSTER_HEADER, Cluster, ClusterId, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 
-/// The cluster that a client talks to: the one that it was told, or else the first that it saw. Shared by its clones.
+/// The cluster that a client talks to: the one that was set, or else the first one that answered. All clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known(Arc<OnceLock<ClusterId>>);
 
 impl Client {
-    /// The same for a node of this cluster alone: an answer of another one is an error, and such a node does nothing. A client
-    /// that is not told takes the first cluster that it sees for it, as do its clones.
+    /// Returns this client for one cluster. An answer of another cluster is an error, and a node of another cluster
+    /// does nothing. Where no cluster is set, the client and its clones keep to the first cluster that answers.
     #[must_use]
     pub fn of_cluster(self, cluster: ClusterId) -> Self {
         Self { known: Known(Arc::new(OnceLock::from(cluster))), ..self }
     }
 
-    /// The cluster that it talks to, where it was told or has seen one.
+    /// Returns the cluster that the client talks to, where it was set or one has answered.
     #[must_use]
     pub fn cluster_id(&self) -> Option<ClusterId> {
         self.known.0.get().copied()
@@ -37,42 +37,44 @@ impl Client {
         self.answer(request.json(change)).await
     }
 
-    /// Keeps the key of a member, or of one who was a member, out of the cluster from when it is out on.
+    /// Keeps the key of a member, or of a former member, out of the cluster. For a member it takes effect once the
+    /// member is out.
     ///
     /// # Errors
-    /// There is no such node, or the one that is asked cannot be reached; nothing was changed.
+    /// There is no such node, or the node that is asked cannot be reached; nothing was changed.
     pub async fn ban(&self, node: NodeId) -> Result<Cluster> {
         self.answer(self.call(Method::POST, &["v1", "cluster", "members", &node.to_string(), "ban"], &[])?).await
     }
 
-    /// Takes that back.
+    /// Lifts the ban of a node.
     ///
     /// # Errors
-    /// As those of [`Client::ban`].
+    /// The same as those of [`Client::ban`].
     pub async fn unban(&self, node: NodeId) -> Result<Cluster> {
         self.answer(self.call(Method::DELETE, &["v1", "cluster", "members", &node.to_string(), "ban"], &[])?).await
     }
 
-    /// Gives the cluster another secret: join tokens made before, and copies of the secret, are of no use once all members have it.
+    /// Gives the cluster a new secret. Earlier join tokens, and copies of the old secret, are useless once all members
+    /// have the new one.
     ///
     /// # Errors
-    /// The node is no member, or cannot be reached; nothing was changed.
+    /// The node is not a member, or cannot be reached; nothing was changed.
     pub async fn rotate_secret(&self) -> Result<Cluster> {
         self.answer(self.call(Method::POST, &["v1", "cluster", "secret"], &[])?).await
     }
 
-    /// A token that lets one newcomer join, for so long; none for a day.
+    /// Makes a join token for one newcomer. It is valid for `ttl`, by default for a day.
     ///
     /// # Errors
-    /// The node cannot be reached or cannot make one.
+    /// The node cannot be reached or cannot make a token.
     pub async fn mint_token(&self, ttl: Option<Duration>) -> Result<String> {
         self.mint_token_for(1, ttl).await
     }
 
-    /// The same for so many newcomers.
+    /// Makes a join token for this number of newcomers.
     ///
     /// # Errors
-    /// The node cannot be reached or cannot make one.
+    /// The node cannot be reached or cannot make a token.
     pub async fn mint_token_for(&self, uses: u32, ttl: Option<Duration>) -> Result<String> {
         let request = self.call(Method::POST, &["v1", "cluster", "tokens"], &[])?;
         let body = TokenBody { ttl: ttl.map(Span), uses: Some(uses) };
@@ -80,7 +82,7 @@ impl Client {
         Ok(issued.token)
     }
 
-    /// Says which cluster is meant.
+    /// Adds the header that names the cluster.
     pub(super) fn meant(&self, request: RequestBuilder) -> RequestBuilder {
         match self.cluster_id() {
             Some(cluster) => request.header(CLUSTER_HEADER, cluster.to_string()),
@@ -88,7 +90,7 @@ impl Client {
         }
     }
 
-    /// Refuses an answer of another cluster.
+    /// Returns an error where an answer comes from another cluster.
     pub(super) fn checked(&self, response: Response, address: &str) -> Result<Response> {
         let found = response.headers().get(CLUSTER_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(found) = found else { return Ok(response) };

@@ -1,4 +1,4 @@
-//! The event feed as a stream that outlives its connections.
+//! The event feed as a stream that reconnects.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,13 +8,15 @@ use reqwest::{Method, Response, header};
 use super::{Client, ClientError, MAX_MESSAGE};
 use crate::model::{Cursor, Event, EventQuery, event_type_text};
 
-/// A node sends a comment at least every 15 s; a connection silent for three times as long is dead.
+/// The time after which a silent connection counts as dead. A node sends a comment at least every 15 s, and this is
+/// three times as long.
 const SILENCE: Duration = Duration::from_secs(45);
-/// Between attempts to connect: doubled from the first to the last. Guesses: a restart takes a second or so.
+/// The first and the last pause between attempts to connect; each pause is twice the one before. Guesses: a restart
+/// takes about a second.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub(super) const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The query as parameters of an address.
+/// Returns the query as parameters of a URL.
 pub(super) fn pairs(query: &EventQuery, after: Option<Cursor>) -> Vec<(&'static str, String)> {
     let types: Vec<_> = query.types.iter().map(|event_type| event_type_text(*event_type)).collect();
     let optional = [
@@ -30,7 +32,8 @@ pub(super) fn pairs(query: &EventQuery, after: Option<Cursor>) -> Vec<(&'static 
     optional.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-/// The event feed as it grows. Each event comes once, in order, also across lost connections and restarts of the node.
+/// The event feed as it grows. Each event comes once and in order, also across lost connections and restarts of the
+/// node.
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
@@ -48,20 +51,20 @@ impl EventStream {
         Self { client, after, query, connection: None, parser, ready, pause: FIRST_PAUSE }
     }
 
-    /// How far the feed has been read: where another stream goes on.
+    /// Returns how far the feed has been read. Another stream can go on from here.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.after
     }
 
-    /// Waits for the next event; where the node cannot be reached, for as long as that lasts.
+    /// Waits for the next event. While the node cannot be reached it goes on waiting.
     ///
     /// # Errors
-    /// The node refuses the request, or sends what cannot be understood. The stream may be asked again. Where the node has
-    /// begun a new feed the problem is [`CursorUnknown`](crate::model::ProblemType::CursorUnknown): begin another stream after
-    /// [`Problem::restart`](crate::model::Problem::restart), and drop the events whose ids you know. Where it no longer keeps
-    /// the events that come next, it is [`EventsCompacted`](crate::model::ProblemType::EventsCompacted): read the state, and
-    /// begin another stream there.
+    /// The node refuses the request, or its answer cannot be understood. The stream may be asked again. Where the node
+    /// has begun a new feed, the problem is [`CursorUnknown`](crate::model::ProblemType::CursorUnknown): begin another
+    /// stream after [`Problem::restart`](crate::model::Problem::restart), and drop the events whose ids you know. Where
+    /// the node no longer keeps the events that come next, it is
+    /// [`EventsCompacted`](crate::model::ProblemType::EventsCompacted): read the state, and begin another stream there.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
             match self.next_of_connection().await {
@@ -75,7 +78,7 @@ impl EventStream {
         }
     }
 
-    /// The same, but an error where the connection is lost or does not come about.
+    /// Waits for the next event, and returns an error where the connection is lost or cannot be made.
     pub(super) async fn next_of_connection(&mut self) -> Result<Event, ClientError> {
         loop {
             let Some(message) = self.ready.pop_front() else {
@@ -91,11 +94,11 @@ impl EventStream {
         }
     }
 
-    /// The event in a message; none where it says no more than how far the feed has been read.
+    /// Returns the event in a message; none where the message only says how far the feed has been read.
     fn event(&mut self, message: Message) -> Result<Option<Event>, ClientError> {
         let bad = |why: String| self.client.not_understood(reqwest::StatusCode::OK, why);
         let cursor: Cursor = message.id.parse().map_err(|_| bad(format!("event id {:?}", message.id)))?;
-        // Passed over also where it cannot be read: asking again would bring the same.
+        // An event that cannot be read is passed over too: the same would come again.
         self.after = Some(cursor);
         if message.data.is_empty() {
             return Ok(None);
@@ -105,7 +108,7 @@ impl EventStream {
         Ok(Some(event))
     }
 
-    /// Takes what arrives next, connecting first where there is no connection.
+    /// Reads what arrives next. It makes the connection first where there is none.
     async fn read(&mut self) -> Result<(), ClientError> {
         let address = self.client.address().to_owned();
         let broken =
@@ -144,26 +147,26 @@ async fn connect(client: &Client, after: Option<Cursor>, query: &EventQuery) -> 
     }
 }
 
-/// A message of a stream of server-sent events, as far as it matters here.
+/// The fields of a message of server-sent events that are used here.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Message {
     id: String,
     data: String,
 }
 
-/// Takes a stream of server-sent events apart: WHATWG HTML, section 9.2.6.
+/// Parses a stream of server-sent events (WHATWG HTML, section 9.2.6).
 #[derive(Debug, Default)]
 struct Parser {
     line: Vec<u8>,
-    /// The last byte was a carriage return, so a line feed now belongs to it.
+    /// True where the last byte was a carriage return, so that a line feed now belongs to it.
     after_return: bool,
     message: Message,
-    /// It has data or an id.
+    /// True where the message has data or an id.
     has_any: bool,
 }
 
 impl Parser {
-    /// Takes these bytes; `false` once a message is too long to be one of a node's.
+    /// Parses these bytes. Returns `false` once a message is too long to come from a node.
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Message>) -> bool {
         for &byte in bytes {
             let continues = std::mem::take(&mut self.after_return) && byte == b'\n';

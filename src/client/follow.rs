@@ -1,4 +1,4 @@
-//! Following the event feed for good: a cursor that is stored, several nodes, events that come once.
+//! Follows the event feed for good: with a stored cursor, several nodes, and each event only once.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -9,16 +9,16 @@ use super::{Client, ClientError};
 use crate::clock::NodeId;
 use crate::model::{Cursor, Event, EventQuery, ProblemType};
 
-/// Where a follower keeps how far it has come. Every node has a feed of its own, named by the `source` of its events.
+/// A store of how far a follower has come. Every node has a feed of its own, which the `source` of its events names.
 pub trait FeedStore: Send {
-    /// Why the store failed.
+    /// The error of the store.
     type Error: From<ClientError> + Send;
 
-    /// The cursor of this feed that was stored last.
+    /// Returns the cursor that was stored last for this feed.
     fn cursor(&mut self, source: &str) -> impl Future<Output = Result<Option<Cursor>, Self::Error>> + Send;
 
-    /// Makes something of an event and stores the cursor, both or neither. An event whose id is known has to change nothing:
-    /// another feed has told it before.
+    /// Handles an event and stores the cursor: both or neither. An event whose id is known must change nothing, because
+    /// it was already handled from another feed.
     fn apply(
         &mut self,
         source: &str,
@@ -26,8 +26,8 @@ pub trait FeedStore: Send {
         event: &Event,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// The feed goes on after this cursor, which is to be stored. What is not told any more has to be read anew before, from
-    /// `node`.
+    /// Stores the cursor from which the feed goes on. Before that, whatever its events no longer say must be read anew
+    /// from `node`.
     fn restart(
         &mut self,
         source: &str,
@@ -37,31 +37,32 @@ pub trait FeedStore: Send {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Why a feed is not read on from where it was.
+/// The reason why a feed is not read on from the stored cursor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Restart {
-    /// It was never read: the earliest event that is kept comes next.
+    /// The feed was never read. The earliest event that is kept comes next.
     New,
-    /// Its node has begun a new one, which tells again what became of the registrations that the node knows. No event is lost.
+    /// The node has begun a new feed, which tells again what became of the registrations that the node knows. No event
+    /// is lost.
     CursorUnknown,
     /// The events that would come next are no longer kept.
     EventsCompacted,
 }
 
-/// Why one node's feed is not followed any longer.
+/// The reason why one node's feed is not followed any longer.
 enum Interrupted<E> {
     /// The node cannot be followed now.
     Node(ClientError),
-    /// There is no use in another attempt.
+    /// Another attempt would not help.
     For(E),
 }
 
 impl Client {
-    /// Follows the event feed of one node after the other, whichever answers, and hands each event to the store. One node's feed
-    /// is enough: every node tells of everything that it hears of.
+    /// Follows the event feed of one node after the other, whichever answers, and gives each event to the store. The
+    /// feed of one node is enough: every node tells of all registrations that it knows.
     ///
     /// # Errors
-    /// The store's, and a refusal that no other node would take back.
+    /// An error of the store, or a refusal that no other node would take back.
     pub async fn follow<S: FeedStore>(&self, query: &EventQuery, store: &mut S) -> Result<Infallible, S::Error> {
         let mut follower = Follower { query, store, passed: BTreeMap::new(), pause: FIRST_PAUSE };
         loop {
@@ -82,7 +83,7 @@ impl Client {
     }
 }
 
-/// Whether another attempt, or another node, may do better.
+/// Returns true where another attempt, or another node, may succeed.
 fn goes_on(error: &ClientError) -> bool {
     error.is_unreachable() || error.is_passing() || matches!(error, ClientError::Answer { .. })
 }
@@ -90,9 +91,9 @@ fn goes_on(error: &ClientError) -> bool {
 struct Follower<'a, S> {
     query: &'a EventQuery,
     store: &'a mut S,
-    /// How far each feed has been read, where that is further than the last event: filters leave events out.
+    /// How far each feed has been read where that is past the last event, because a filter left events out.
     passed: BTreeMap<String, Cursor>,
-    /// Before the next node is tried.
+    /// The pause before the next node is tried.
     pause: Duration,
 }
 
@@ -102,7 +103,7 @@ impl<S: FeedStore> Follower<'_, S> {
         self.pause = (self.pause * 2).min(LAST_PAUSE);
     }
 
-    /// Follows one node's feed until that fails.
+    /// Follows one node's feed until an error.
     async fn read(&mut self, node: &Client) -> Result<Infallible, Interrupted<S::Error>> {
         let cluster = node.cluster().await.map_err(Interrupted::Node)?;
         let source = source_of(cluster.node);
@@ -167,7 +168,7 @@ impl<S: FeedStore> Follower<'_, S> {
     }
 }
 
-/// Whose feed it is, as its events say: it stays that of the node's first incarnation.
+/// Returns the source of a node's feed, as its events name it: the id of the node's first incarnation.
 fn source_of(node: NodeId) -> String {
     format!("/nodes/{}", node.first_incarnation())
 }

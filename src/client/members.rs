@@ -1,4 +1,4 @@
-//! Who is a member of the cluster.
+//! Calls about the members of the cluster.
 
 use reqwest::Method;
 use serde::de::IgnoredAny;
@@ -10,7 +10,7 @@ use crate::model::Cluster;
 use crate::model::ProblemType;
 
 impl Client {
-    /// The cluster as the node sees it.
+    /// Returns the cluster as the node sees it.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
@@ -21,17 +21,17 @@ impl Client {
     /// Asks whether the node takes registrations. It needs no API token.
     ///
     /// # Errors
-    /// The node takes none, and the problem says why; or it cannot be reached.
+    /// The node refuses registrations, and the problem says why; or it cannot be reached.
     pub async fn ready(&self) -> Result<()> {
         let _: IgnoredAny = self.answer(self.call(Method::GET, &["readyz"], &[])?).await?;
         Ok(())
     }
 
-    /// Puts a member out of the cluster for good, whom everybody waits for. Begun when this returns; done once it is
-    /// among [`Cluster::evicted`].
+    /// Evicts a member for good, one that all others wait for. When this returns the eviction has begun; it is done
+    /// once the member is among [`Cluster::evicted`].
     ///
     /// # Errors
-    /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless it is forced, or
+    /// [`ProblemType::NoMember`], [`ProblemType::NoMajority`], [`ProblemType::NotInContact`] unless `force` is true, or
     /// [`ProblemType::Leaving`]; nothing was changed.
     pub async fn evict(&self, node: NodeId, force: bool) -> Result<Cluster> {
         let path = ["v1", "cluster", "members", &node.to_string(), "evict"];
@@ -39,7 +39,8 @@ impl Client {
         self.answer(self.call(Method::POST, &path, force.as_slice())?).await
     }
 
-    /// Has the node leave its cluster for good. Begun when this returns; the node stops once all others know.
+    /// Makes the node leave its cluster for good. When this returns the leave has begun; the node stops once all others
+    /// know.
     ///
     /// # Errors
     /// [`ProblemType::LastMember`]; nothing was changed.
@@ -48,7 +49,7 @@ impl Client {
         first.answer(first.call(Method::POST, &["v1", "cluster", "leave"], &[])?).await
     }
 
-    /// Has a node stay that was asked to leave and has not departed.
+    /// Makes a node stay that was asked to leave and has not departed.
     ///
     /// # Errors
     /// [`ProblemType::Departed`]; nothing was changed.

@@ -1,4 +1,4 @@
-//! The nodes that a client asks, and in which order.
+//! The nodes that a client asks, and their order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use reqwest::Url;
 
 use super::error::ClientError;
 
-/// One node or several; cheap to clone, and clones share which one answered last.
+/// One or more nodes. It is cheap to clone, and all clones share which node answered last.
 #[derive(Clone, Debug)]
 pub(super) struct Nodes {
-    /// At least one.
+    /// This has at least one URL.
     urls: Arc<[Url]>,
     answered: Arc<AtomicUsize>,
 }
@@ -24,7 +24,7 @@ impl Nodes {
         Ok(Self { urls, answered: Arc::default() })
     }
 
-    /// The node whose address requests are written for.
+    /// Returns the node that URLs are made for.
     pub(super) fn first(&self) -> &Url {
         &self.urls[0]
     }
@@ -37,7 +37,7 @@ impl Nodes {
         self.urls.len() > 1
     }
 
-    /// Each of them alone.
+    /// Returns each node alone.
     pub(super) fn each(&self) -> impl Iterator<Item = Self> {
         self.urls.iter().map(|url| Self { urls: [url.clone()].into(), answered: Arc::default() })
     }
@@ -46,7 +46,7 @@ impl Nodes {
         self.urls.iter().any(|url| url.scheme() == "https")
     }
 
-    /// All nodes, the one that answered last first.
+    /// Returns all nodes, beginning with the one that answered last.
     pub(super) fn in_turn(&self) -> impl Iterator<Item = (usize, &Url)> {
         let from = self.answered.load(Ordering::Relaxed);
         (0..self.urls.len()).map(move |index| (from + index) % self.urls.len()).map(|index| (index, &self.urls[index]))
@@ -56,19 +56,19 @@ impl Nodes {
         self.answered.store(index, Ordering::Relaxed);
     }
 
-    /// The node to ask now.
+    /// Returns the node to ask now.
     pub(super) fn present(&self) -> &Url {
         &self.urls[self.answered.load(Ordering::Relaxed) % self.urls.len()]
     }
 
-    /// Has the next node be asked from now on: this one could not be reached, or refused for now.
+    /// Makes the node after this one the next to be asked, because this one could not be reached or refused for now.
     pub(super) fn pass_over(&self, node: &Url) {
         if let Some(index) = self.urls.iter().position(|url| url == node) {
             self.answered((index + 1) % self.urls.len());
         }
     }
 
-    /// An address that was written for the first node, at another one.
+    /// Returns a URL that was made for the first node, as one of another node.
     pub(super) fn rebased(&self, url: &Url, node: &Url) -> Url {
         let before = self.first().path().trim_end_matches('/');
         let rest = url.path().strip_prefix(before).unwrap_or(url.path());
@@ -88,7 +88,7 @@ fn parse(address: &str) -> Result<Url, ClientError> {
     Ok(url)
 }
 
-/// A node's address as people write it.
+/// Returns a node's address as people write it.
 pub(super) fn shown(node: &Url) -> &str {
     node.as_str().trim_end_matches('/')
 }

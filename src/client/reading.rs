@@ -1,4 +1,4 @@
-//! Histories, conflicts, explanations, lists.
+//! Calls that read histories, conflicts, explanations and lists.
 
 use reqwest::Method;
 use uuid::Uuid;
@@ -10,41 +10,46 @@ use crate::model::{
 };
 
 impl Client {
-    /// Who holds a name, with so many free alternatives where somebody does.
+    /// Returns who holds a name, and this number of free alternatives where somebody does.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where the name breaks a rule of its
+    /// namespace.
     pub async fn name_or_others(&self, namespace: &str, name: &str, suggest: usize) -> Result<Name> {
         let query = [("suggest", suggest.to_string())];
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name], &query)?).await
     }
 
-    /// A page of a name's tenures, from where the page before ended.
+    /// Returns a page of a name's tenures, from where the page before ended.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where the name breaks a rule of its
+    /// namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
         let query: Vec<_> = after.into_iter().map(|after| ("after", after.to_string())).collect();
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name, "history"], &query)?).await
     }
 
-    /// What decides a name, and what it waits for.
+    /// Explains what decides a name, and what it waits for.
     ///
     /// # Errors
-    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
+    /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where the name breaks a rule of its
+    /// namespace.
     pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
         self.answer(self.call(Method::GET, &["v1", "names", namespace, name, "explanation"], &[])?).await
     }
 
-    /// What decides a registration, and what it waits for.
+    /// Explains what decides a registration, and what it waits for.
     ///
     /// # Errors
-    /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
+    /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows no registration
+    /// of this id.
     pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
         self.answer(self.call(Method::GET, &["v1", "registrations", &id.to_string(), "explanation"], &[])?).await
     }
 
-    /// Whether each of these names can be had, [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) at most.
+    /// Returns for each of these names whether it can be claimed. It takes
+    /// [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED) names at most.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
@@ -52,7 +57,7 @@ impl Client {
         self.answer(self.call(Method::POST, &["v1", "names:check"], &[])?.json(names)).await
     }
 
-    /// A page of the names that were claimed more than once, of those where something happened since a time.
+    /// Returns a page of the names that were claimed more than once and where something happened since a time.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
@@ -63,8 +68,8 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "conflicts"], &pairs)?).await
     }
 
-    /// A page of the namespaces that have rules set or in which names were ever claimed, after one that the page before
-    /// gave. A token that reaches some namespaces is told of those alone.
+    /// Returns a page of the namespaces that have rules set or in which names were ever claimed, after the one that the
+    /// page before gave. A token that reaches only some namespaces gets only those.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.
@@ -74,7 +79,7 @@ impl Client {
         self.answer(self.call(Method::GET, &["v1", "namespaces"], &pairs)?).await
     }
 
-    /// A page of the names that are taken, with keys that begin with a prefix where there is a namespace.
+    /// Returns a page of the names that are taken. Where the query names a namespace, only keys with this prefix count.
     ///
     /// # Errors
     /// The node cannot be reached or refuses.

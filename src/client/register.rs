@@ -1,4 +1,4 @@
-//! Registering at whichever of several nodes answers.
+//! Registers names at any of several nodes.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::model::limits::DEFAULT_WAIT;
 use crate::model::{Problem, ProblemType, Registration, RegistrationBody, Wait};
 
 impl Client {
-    /// Claims names, all or none. With several nodes the next one is asked where one does not answer, under the same id, so that
-    /// it stays one registration.
+    /// Claims names, all or none. With several nodes the next one is asked where one does not answer, under the same
+    /// id, so that it stays one registration.
     ///
     /// # Errors
-    /// Also where the registration is rejected: [`ClientError::is_taken`], the problem has it. [`ClientError::Uncertain`] where
-    /// a node may have taken it and did not answer, and the others refuse it.
+    /// A rejected registration is an error too ([`ClientError::is_taken`]), and its problem has the registration.
+    /// [`ClientError::Uncertain`] where a node may have taken it and did not answer, and the others refuse it.
     pub async fn register(&self, body: &RegistrationBody) -> Result<Registration> {
         self.register_at_any(body, false).await
     }
 
-    /// The same for a request that may have been sent before, under this id, and was not answered: a refusal counts only where
-    /// all nodes refuse, because the one that took the request would confirm it.
+    /// Claims names with a request that may have been sent before under this id without an answer. A refusal counts
+    /// only where all nodes refuse, because the node that took the request would confirm it.
     ///
     /// # Errors
-    /// As those of [`register`](Self::register).
+    /// The same as those of [`register`](Self::register).
     pub async fn register_again(&self, body: &RegistrationBody) -> Result<Registration> {
         self.register_at_any(body, true).await
     }
@@ -32,7 +32,7 @@ impl Client {
     async fn register_at_any(&self, body: &RegistrationBody, asked_before: bool) -> Result<Registration> {
         let waits = body.wait.is_some_and(Wait::waits);
         let wait = if waits { body.timeout.map_or(DEFAULT_WAIT, |span| span.0) } else { Duration::ZERO };
-        // What one node may have taken, another may be asked for only under the same id.
+        // A request that one node may have taken may go to another node only under the same id.
         #[expect(clippy::disallowed_methods, reason = "the client is no pure part; an id is chosen once")]
         let id = match body.id {
             None if self.nodes.are_several() => Some(Uuid::new_v4()),
@@ -70,7 +70,7 @@ impl Client {
     }
 }
 
-/// Whether this refusal is the outcome, if no other node has taken the same request.
+/// Returns true where this refusal is the outcome, unless another node has taken the same request.
 fn settles(problem: &Problem) -> bool {
     let answers = (400..500).contains(&problem.status) && !matches!(problem.status, 401 | 403 | 429);
     answers && !matches!(problem.problem_type, ProblemType::IdReused | ProblemType::RegistrationRejected)

@@ -1,4 +1,4 @@
-//! How connections are made, and whom they trust with TLS.
+//! Makes connections, with the certificates that TLS trusts and shows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use super::error::{ClientError, chain};
 use super::nodes::Nodes;
 
-/// How long a connection is kept for another request: well below the time after which a node closes it.
+/// How long an idle connection is kept for another request. It is well below the time after which a node closes it.
 const IDLE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Whom a client trusts with `https`, and what it shows.
+/// The certificates that a client trusts over `https`, and the one that it shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trust {
-    /// The certificates to trust; none for those of the system.
+    /// The authorities to trust; none for those of the system.
     pub(super) ca: Option<Vec<CertificateDer<'static>>>,
-    /// What it shows to a node that asks for a certificate.
+    /// The certificate to show to a node that asks for one.
     pub(super) identity: Option<Identity>,
 }
 
-/// A certificate, with those between it and its authority, and its key.
+/// A certificate, its intermediate certificates and its key.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,
 }
 
-/// What is in a PEM file that has both.
+/// Reads the certificate and the key of a PEM file that has both.
 pub(super) fn identity(pem: &[u8]) -> Result<Identity, ClientError> {
     let wrong = |why: &str| ClientError::Identity(why.to_owned());
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
@@ -41,12 +41,12 @@ pub(super) fn identity(pem: &[u8]) -> Result<Identity, ClientError> {
     if chain.is_empty() {
         return Err(wrong("there is no certificate in the file"));
     }
-    // What is said of a key that cannot be read may have some of it.
+    // The parser's error may contain a part of the key, so it is not shown.
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| wrong("there is no private key in the file"))?;
     Ok(Identity { chain, key: Arc::new(key) })
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ClientError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
@@ -56,7 +56,7 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
     }
 }
 
-/// Connections to these nodes, with a token where there is one.
+/// Makes the HTTP client for these nodes, with a token where there is one.
 pub(super) fn connections(
     nodes: &Nodes,
     token: Option<&HeaderValue>,
@@ -68,7 +68,8 @@ pub(super) fn connections(
     builder.build().map_err(|error| ClientError::Ca(chain(&error)))
 }
 
-/// Whom to trust. The system is asked only where it matters: that reads files.
+/// Makes the TLS configuration. The system's certificates are read only where they are needed, because that reads
+/// files.
 fn config(nodes: &Nodes, trust: &Trust) -> Result<ClientConfig, ClientError> {
     let wrong = |error: rustls::Error| ClientError::Ca(error.to_string());
     let provider = Arc::new(ring::default_provider());

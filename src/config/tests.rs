@@ -1,4 +1,4 @@
-//! Where settings come from, and which of them are refused.
+//! The sources of settings, and the settings that are refused.
 
 use super::*;
 
@@ -80,7 +80,7 @@ fn tokens_come_from_the_settings_and_from_a_file() {
     assert!(!both.tokens.is_empty());
     let same = finish(&table("shop", &hash("a")), &table("shop", &hash("b"))).unwrap_err().to_string();
     assert!(same.contains("two API tokens have the name \"shop\""), "{same}");
-    // A file without tokens is a mistake: it would let everybody in.
+    // A file without tokens is refused as a mistake, because it would let everybody in.
     assert!(matches!(finish("", ""), Err(ConfigError::NoApiTokens(_))));
     let short = finish("", &table("shop", "abc")).unwrap_err().to_string();
     assert!(short.contains("tokens.toml") && short.contains("64 hexadecimal digits"), "{short}");
@@ -135,7 +135,7 @@ fn a_join_token_is_read_from_a_file() {
     assert!(matches!(both, Err(ConfigError::TwoTokens)));
     let none = Partial { join_token_file: Some("/nonexistent/token".into()), ..Partial::default() }.finish();
     assert!(none.unwrap_err().to_string().contains("/nonexistent/token"));
-    // It is of no use any more once the node has joined.
+    // A node that has joined does not need the join token any more.
     std::fs::create_dir(dir.path().join("db")).unwrap();
     let data_dir = Some(dir.path().to_owned());
     let joined = Partial { join_token_file: Some("/nonexistent/token".into()), data_dir, ..Partial::default() };

@@ -1,4 +1,4 @@
-//! The cluster.
+//! The cluster as one node sees it.
 
 use serde::{Deserialize, Serialize};
 
@@ -84,11 +84,12 @@ pub struct Cluster {
     pub health: Option<Health>,
 }
 
-/// A member that was not heard of for so many milliseconds is silent: promises come once a second where nothing happens.
+/// A member that was not heard of for this many milliseconds is silent. Promises come once a second where nothing
+/// happens.
 const SILENT_AFTER: u64 = 5000;
 
 impl Cluster {
-    /// Whether nothing is wrong that an operator should look at: `forename status --check` says what it is.
+    /// Returns true where an operator has nothing to look at. Otherwise `forename status --check` says what is wrong.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let is_well = self.member && self.clock_suspect_ms.is_none() && self.disk_hangs_ms.is_none();
@@ -100,8 +101,8 @@ impl Cluster {
         is_well && nothing_waits && self.forks.is_empty() && self.members.iter().all(is_fine)
     }
 
-    /// Whether a member has not been heard of for some seconds. The node may just have started, so that it is only then a
-    /// bad sign when it has not heard of it at all and has no connection either.
+    /// Returns true where a member has not been heard of for some seconds. A node that has just started has heard of
+    /// nobody yet, so a member that it never heard of is silent only where there is no connection either.
     #[must_use]
     pub fn is_silent(&self, member: &Member) -> bool {
         let Some(heard) = member.heard_at else { return member.node != self.node && !member.connected };
@@ -283,7 +284,7 @@ pub struct TokenBody {
 object!(TokenBody);
 
 impl TokenBody {
-    /// How long the token holds and how many it lets in, where both are within their bounds; else what is wrong.
+    /// Returns how long the join token is valid and how many newcomers it lets in, or what is out of bounds.
     #[cfg(feature = "node")]
     pub(crate) fn checked(&self) -> Result<(std::time::Duration, u32), String> {
         use super::limits::{DEFAULT_TOKEN_TTL, MAX_TOKEN_TTL, MAX_TOKEN_USES};

@@ -1,4 +1,4 @@
-//! Where a reader goes on: in a feed, in a list.
+//! Cursors: the places from which a reader goes on in a feed or in a list.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::Stamp;
 
-/// A place in one feed: after its event of this number, or, as the cursor of an event, that event. Clients take the text,
-/// `<feed>-<number>`, as it is.
+/// A place in one feed: the place after the event with this number. As the cursor of an event it means that event.
+/// Clients keep the text, `<feed>-<number>`, and do not look into it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Cursor {
-    /// Which part of which feed, by a number that was drawn at random when it began.
+    /// The feed, by a number that was drawn at random when it began. Each process of a node has such a number for its
+    /// part of the feed.
     pub feed: u64,
-    /// Which event; the first is 1, and 0 is the place before it.
+    /// The number of the event. The first event has 1, and 0 is the place before it.
     pub number: u64,
 }
 
-/// The text is no cursor.
+/// The text is not a cursor.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is not a cursor: give one as an event, a page or a refusal of this node said it")]
 pub struct CursorError(String);
@@ -35,13 +36,13 @@ impl FromStr for Cursor {
         let parsed = text.split_once('-').and_then(|(feed, number)| {
             Some(Self { feed: u64::from_str_radix(feed, 16).ok()?, number: number.parse().ok()? })
         });
-        // One way to write each.
+        // Each cursor has only one spelling.
         parsed.filter(|cursor| cursor.to_string() == text).ok_or_else(|| CursorError(text.to_owned()))
     }
 }
 
-/// The place of a claim among all claims to its name: where a page of the name's history goes on. It travels as text that
-/// only a node needs to understand.
+/// The place of a claim among all claims to its name, where a page of the name's history goes on. Clients get it as
+/// text that only a node needs to understand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct ClaimPlace {
     /// The claim that its tenure follows; none for the first tenure.
@@ -65,13 +66,13 @@ impl FromStr for ClaimPlace {
             let after = if after.is_empty() { None } else { Some(stamp(after)?) };
             Some(Self { after, stamp: stamp(claim)? })
         };
-        // One way to write each.
+        // Each place has only one spelling.
         parse().filter(|place| place.to_string() == text).ok_or_else(|| PlaceError(text.to_owned()))
     }
 }
 
-/// The place of a registration among those of its owner: where a page of them goes on, also where that registration has been
-/// forgotten since. It travels as text that only a node needs to understand.
+/// The place of a registration among those of its owner, where a page of them goes on. It stays valid where that
+/// registration has been forgotten since. Clients get it as text that only a node needs to understand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct OwnerPlace(pub Stamp);
 
@@ -100,25 +101,26 @@ fn stamp(hex: &str) -> Option<Stamp> {
     Stamp::from_bytes(&u128::from_str_radix(hex, 16).ok().filter(|_| digits)?.to_be_bytes())
 }
 
-/// A place among all names, which are in the order of their namespaces and keys: where a page of names or conflicts goes on.
-/// It travels as text that only a node needs to understand.
+/// A place among all names, in the order of their namespaces and keys, where a page of names or conflicts goes on.
+/// Clients get it as text that only a node needs to understand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
     /// The namespace.
     pub namespace: String,
     /// The key.
     pub key: String,
-    /// The claim to that name with which a report goes on; none in a list of names, which goes on with the next name.
+    /// The claim to that name from which a report goes on. There is none in a list of names, which goes on with the
+    /// next name.
     pub claim: Option<ClaimPlace>,
 }
 
-/// The text is no cursor.
+/// The text is not a cursor.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is not a cursor: give what a page before this one said under next")]
 pub struct PlaceError(String);
 
 impl fmt::Display for Place {
-    /// A namespace has no blanks.
+    /// The namespace can stand before the key because it has no spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, key, claim } = self;
         let claim = claim.map_or_else(|| "-".to_owned(), |claim| claim.to_string());

@@ -6,7 +6,7 @@ use super::registration::{Claim, Registration, RejectedBy};
 use super::text::Time;
 use super::{Cursor, EndReason, EventType};
 
-/// All types with their full names.
+/// All types of event with their full names.
 const TYPES: [(EventType, &str); 6] = [
     (EventType::Accepted, "forename.registration.accepted"),
     (EventType::Contested, "forename.registration.contested"),
@@ -16,21 +16,22 @@ const TYPES: [(EventType, &str); 6] = [
     (EventType::NameEnded, "forename.name.ended"),
 ];
 
-/// The text names no type of event.
+/// The text is not a type of event.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is not a type of event: there are accepted, contested, confirmed, rejected, activated and name.ended")]
 pub struct UnknownEventType(String);
 
-/// The full name of a type: `forename.registration.accepted`.
+/// Returns the full name of a type, like `forename.registration.accepted`.
 #[must_use]
 pub fn event_type_text(event_type: EventType) -> &'static str {
     TYPES.iter().find(|(listed, _)| *listed == event_type).map_or("forename.unknown", |(_, text)| text)
 }
 
-/// The type of this name, full (`forename.registration.accepted`) or short (`registration.accepted`, `accepted`).
+/// Returns the type with this name. The name may be full (`forename.registration.accepted`) or short
+/// (`registration.accepted`, `accepted`).
 ///
 /// # Errors
-/// There is none.
+/// There is no such type.
 pub fn event_type_from_text(text: &str) -> Result<EventType, UnknownEventType> {
     let names = |full: &str| full.strip_suffix(text).is_some_and(|before| before.is_empty() || before.ends_with('.'));
     let found = TYPES.iter().find(|(_, full)| !text.is_empty() && names(full));

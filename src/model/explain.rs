@@ -1,4 +1,4 @@
-//! Why a registration or a name is where it is.
+//! Explanations of why a registration or a name has its present state.
 
 use std::fmt;
 
@@ -102,7 +102,7 @@ pub struct AwaitedMember {
 }
 
 impl fmt::Display for Explanation {
-    /// On some lines, for a terminal.
+    /// Writes the explanation on several lines, for a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.subject)?;
         writeln!(f, "  {}", self.summary)?;

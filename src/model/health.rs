@@ -1,4 +1,4 @@
-//! How a node is: a verdict, and what an operator should look at.
+//! The health of a node: a verdict, and what an operator should look at.
 
 use serde::{Deserialize, Serialize};
 

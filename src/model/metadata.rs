@@ -1,11 +1,11 @@
-//! An application's own JSON object, which goes with a registration.
+//! The metadata of a registration: a JSON object of the application's own.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
-/// Objects and arrays within each other at most. A guess: readers of JSON commonly stop at 100 or more.
+/// The number of levels of nested objects and arrays. A guess: readers of JSON commonly stop at 100 or more.
 const MAX_LEVELS: usize = 64;
 
 /// An application's JSON object, on one line without spaces. It is read once, where it comes in, so that all readers after
@@ -14,34 +14,34 @@ const MAX_LEVELS: usize = 64;
 #[serde(transparent)]
 pub struct Metadata(Box<RawValue>);
 
-/// The text cannot be metadata.
+/// The text is not valid as metadata.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {
-    /// It is not JSON at all.
+    /// The text is not JSON.
     #[error("metadata is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is another kind of value.
+    /// The JSON value is not an object.
     #[error("metadata must be a JSON object, like {{\"form\": \"sign-up\"}}")]
     NotAnObject,
-    /// Readers of JSON differ in how much they take.
+    /// The nesting is too deep. Readers of JSON differ in how many levels they accept.
     #[error("metadata has more than {MAX_LEVELS} levels of objects and arrays")]
     TooDeep,
-    /// Readers of JSON differ in which of the two they take.
+    /// An object has a key twice. Readers of JSON differ in which of the two values they take.
     #[error("metadata has the key {0:?} twice in one object")]
     KeyTwice(String),
-    /// Half of a pair of surrogates stands for no character.
+    /// A string has half of a surrogate pair, which stands for no character.
     #[error("metadata has a string that is no text: {0}")]
     NoText(serde_json::Error),
-    /// Readers of JSON take numbers for 64-bit floating point ones.
+    /// A number is too great. Readers of JSON treat numbers as 64-bit floating point.
     #[error("metadata has the number {0}, which is greater than readers of JSON can take (about 1.8e308)")]
     NoNumber(String),
 }
 
 impl Metadata {
-    /// Metadata of this text.
+    /// Checks this text.
     ///
     /// # Errors
-    /// The text is not a JSON object, or one that readers would not agree on.
+    /// The text is not a JSON object, or readers of JSON would not agree on its value.
     pub fn new(text: String) -> Result<Self, MetadataError> {
         Self::of(&RawValue::from_string(text)?)
     }
@@ -54,7 +54,7 @@ impl Metadata {
         Ok(Self(RawValue::from_string(compact)?))
     }
 
-    /// The text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
@@ -73,11 +73,11 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
-/// Writes JSON, whose syntax is known to be right, without spaces.
+/// Writes JSON without spaces. The syntax of its input has been checked already.
 #[derive(Default)]
 struct Compactor {
     written: String,
-    /// The objects and arrays around the present place: the keys of an object so far.
+    /// The objects and arrays that enclose the present place, each with the keys that it has so far.
     around: Vec<BTreeSet<String>>,
 }
 
@@ -128,7 +128,7 @@ impl Compactor {
     }
 }
 
-/// Bytes of the token that a text begins with.
+/// Returns the length in bytes of the token at the beginning of a text.
 fn token_len(text: &str, first: char) -> usize {
     match first {
         '"' => {

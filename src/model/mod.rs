@@ -1,10 +1,10 @@
-//! What clients and nodes say to each other: bodies of requests, answers, problems.
+//! The types that clients and nodes exchange: bodies of requests, answers, problems.
 //!
-//! The HTTP interface, [`Client`](crate::Client), [`Node`](crate::Node) and the command line use the same types. What a
-//! client sends refuses unknown fields, so that a misspelt option is not silently left out. What a node sends may grow,
-//! so readers skip what they do not know.
+//! The HTTP interface, [`Client`](crate::Client), [`Node`](crate::Node) and the command line use the same types. A type
+//! that a client sends refuses unknown fields, so that a misspelt option is not ignored. A type that a node sends may
+//! get more fields, so readers skip fields that they do not know.
 //!
-//! It knows `clock` and nothing else of this crate.
+//! This module depends on `clock` and on nothing else of this crate.
 
 mod cluster;
 mod cursor;
@@ -60,10 +60,10 @@ pub use crate::clock::{Hlc, Millis, NodeId, Stamp};
 /// The number of an op in its origin's log, from 1.
 pub type Seq = u64;
 
-/// The media type of lines of JSON, which a batch is sent and answered as.
+/// The media type of lines of JSON. Batches are sent and answered in it.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// For `skip_serializing_if`.
+/// Used in `skip_serializing_if`.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value

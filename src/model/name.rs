@@ -1,4 +1,4 @@
-//! Names: who holds one, its history, conflicts, lists.
+//! Names: their holders, histories, conflicts and lists.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

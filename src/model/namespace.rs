@@ -1,4 +1,4 @@
-//! Rules of namespaces.
+//! The rules of namespaces.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -161,7 +161,7 @@ pub struct NamespaceBody {
 object!(NamespaceBody);
 
 impl From<&Namespace> for NamespaceBody {
-    /// The same rules, to be set where they have not changed meanwhile.
+    /// Makes a body that sets the same rules again, provided that they have not changed meanwhile.
     fn from(shown: &Namespace) -> Self {
         Self {
             profile: Some(shown.profile),
@@ -189,17 +189,17 @@ pub struct NamespacePatch(
 );
 
 impl NamespacePatch {
-    /// Whether it names the version that it is meant for.
+    /// Returns true where the patch names the version that it is meant for.
     #[must_use]
     pub fn names_version(&self) -> bool {
         self.0.get("if_version").is_some_and(|version| !version.is_null())
     }
 
-    /// The rules that it makes of these. What goes with a profile does not go with another one, nor for whom names are kept
-    /// with not keeping them.
+    /// Returns these rules with the patch applied. A change of the profile drops the rules that only the old profile
+    /// has, and `held_for` is dropped where names are not kept after a release any more.
     ///
     /// # Errors
-    /// It names what is no rule, or gives one a value that it cannot have.
+    /// The patch names a field that is not a rule, or gives a rule a value that is not valid.
     pub fn applied_to(&self, rules: &NamespaceBody) -> serde_json::Result<NamespaceBody> {
         let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(rules)?)?;
         let changes = |field: &str| self.0.get(field).is_some_and(|value| fields.get(field) != Some(value));

@@ -1,9 +1,9 @@
-//! What a client sends as an object is read from an object only.
+//! Reads what a client sends as a JSON object from an object only.
 //!
-//! A derived struct reads an array too, and takes its elements for its fields in the order in which they are declared:
-//! `["alice", "username"]` would be a name in the namespace `alice`. Nobody means that.
+//! A derived `Deserialize` of a struct also reads an array, and takes its elements as the fields in the order in which
+//! they are declared: `["alice", "username"]` would be a name in the namespace `alice`. Nobody means that.
 
-/// Has a type, which derives its traits with `#[serde(remote = "Self")]`, read from an object only.
+/// Implements `Deserialize`, from an object only, for a type that derives its traits with `#[serde(remote = "Self")]`.
 macro_rules! read_from_object {
     ($type:ident) => {
         impl<'de> serde::Deserialize<'de> for $type {
@@ -26,7 +26,7 @@ macro_rules! read_from_object {
     };
 }
 
-/// The same for a type that is written, too.
+/// Implements both `Deserialize`, from an object only, and `Serialize` for such a type.
 macro_rules! object {
     ($type:ident) => {
         $crate::model::object::read_from_object!($type);

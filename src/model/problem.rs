@@ -1,4 +1,4 @@
-//! Why something was not done: RFC 9457 problems with a stable `type`.
+//! Problems: why something was not done, as RFC 9457 problems with a stable `type`.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::{Cursor, Name, Registration, Scope};
 
-/// What the `type` of every problem begins with.
+/// The prefix of the `type` of every problem.
 const URN: &str = "urn:forename:problem:";
 
-/// What kind of problem it is; the `type` member, with its HTTP status and its title.
+/// The kind of a problem. It gives the `type` member, the HTTP status and the title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr, strum::EnumString, strum::EnumProperty)]
 #[cfg_attr(any(test, feature = "node"), derive(strum::VariantArray))]
 #[strum(serialize_all = "kebab-case")]
@@ -20,7 +20,7 @@ pub enum ProblemType {
     /// Some of the names are held by others.
     #[strum(props(status = 409, title = "Name taken"))]
     NameTaken,
-    /// The registration lost a name to an earlier claim. Final.
+    /// The registration lost a name to an earlier claim. This is final.
     #[strum(props(status = 409, title = "Registration rejected"))]
     RegistrationRejected,
     /// The id belongs to a registration with other content.
@@ -50,7 +50,7 @@ pub enum ProblemType {
     /// The body is not JSON.
     #[strum(props(status = 400, title = "Malformed JSON"))]
     MalformedJson,
-    /// The body is larger than is taken.
+    /// The body is larger than the node accepts.
     #[strum(props(status = 413, title = "Body too large"))]
     BodyTooLarge,
     /// The body takes too long to arrive.
@@ -59,61 +59,61 @@ pub enum ProblemType {
     /// The body is not declared to be JSON.
     #[strum(props(status = 415, title = "Unsupported media type"))]
     UnsupportedMediaType,
-    /// The owner, or the API token, has as many open registrations as it may.
+    /// The owner, or the API token, has as many open registrations as it may have.
     #[strum(props(status = 429, title = "Too many open registrations"))]
     TooManyOpen,
-    /// The owner, or the API token, has as many registrations that hold names as it may.
+    /// The owner, or the API token, has as many registrations that hold names as it may have.
     #[strum(props(status = 429, title = "Too many held registrations"))]
     TooManyHeld,
-    /// The API token, or the address, has sent as many requests as it may just now.
+    /// The API token, or the address, has just sent as many requests as it may send.
     #[strum(props(status = 429, title = "Too many requests"))]
     TooManyRequests,
     /// The disk is nearly full.
     #[strum(props(status = 507, title = "Disk low"))]
     DiskLow,
-    /// No API token of this node's came with the call.
+    /// The call has no API token of this node.
     #[strum(props(status = 401, title = "API token needed"))]
     Unauthorized,
-    /// The API token does not let its bearer do this, or be told what it would tell.
+    /// The API token does not allow its bearer this call, or does not allow it to read what the answer would show.
     #[strum(props(status = 403, title = "Scope missing"))]
     Forbidden,
     /// The call names a host that is not this node.
     #[strum(props(status = 421, title = "Unknown host"))]
     HostUnknown,
-    /// The call is for another cluster than the node's.
+    /// The call is meant for another cluster than the node's.
     #[strum(props(status = 421, title = "Other cluster"))]
     OtherCluster,
-    /// The call comes from a web page that may not call.
+    /// The call comes from a web page that may not call the node.
     #[strum(props(status = 403, title = "Origin refused"))]
     OriginRefused,
-    /// The caller has not said whose the registration is, and may change only what is its own.
+    /// The caller has not named the owner of the registration, and may change only its own registrations.
     #[strum(props(status = 403, title = "Not the owner"))]
     NotOwner,
     /// The API token does not reach the namespace.
     #[strum(props(status = 403, title = "Namespace out of reach"))]
     OutOfReach,
-    /// No such registration is known here.
+    /// The node knows no such registration.
     #[strum(props(status = 404, title = "No such registration"))]
     NoRegistration,
     /// The name is not held by that owner.
     #[strum(props(status = 404, title = "Name not held"))]
     NotHeld,
-    /// The path leads nowhere.
+    /// No call has this path.
     #[strum(props(status = 404, title = "No such resource"))]
     NoRoute,
-    /// The path does not know the method.
+    /// No call with this path has this method.
     #[strum(props(status = 405, title = "Method not allowed"))]
     MethodNotAllowed,
     /// There is no such member.
     #[strum(props(status = 404, title = "No such member"))]
     NoMember,
-    /// Those who would stay are no majority.
+    /// The members that would stay are no majority.
     #[strum(props(status = 409, title = "No majority would stay"))]
     NoMajority,
     /// A majority that would stay is not in contact.
     #[strum(props(status = 409, title = "No majority in contact"))]
     NotInContact,
-    /// The node has said its last op, and cannot stay.
+    /// The node has issued its last op and cannot stay.
     #[strum(props(status = 409, title = "Departed already"))]
     Departed,
     /// The last member cannot leave.
@@ -122,7 +122,7 @@ pub enum ProblemType {
     /// The events after the given cursor are no longer kept.
     #[strum(props(status = 410, title = "Events no longer kept"))]
     EventsCompacted,
-    /// The cursor is none of the node's present feed.
+    /// The cursor does not belong to the node's present feed.
     #[strum(props(status = 410, title = "Cursor of another feed"))]
     CursorUnknown,
     /// The node is leaving the cluster.
@@ -131,34 +131,34 @@ pub enum ProblemType {
     /// The node is still joining.
     #[strum(props(status = 503, title = "Not a member yet"))]
     NotMember,
-    /// The node's clock is off.
+    /// The node's clock is wrong.
     #[strum(props(status = 503, title = "Clock suspect"))]
     ClockSuspect,
     /// The node is stopping or cannot keep up.
     #[strum(props(status = 503, title = "Unavailable"))]
     Unavailable,
-    /// A fault of the node.
+    /// The node has a fault.
     #[strum(props(status = 500, title = "Internal error"))]
     Internal,
-    /// A kind that this version does not know; only in what a client reads.
+    /// This version does not know the kind. Only clients meet it, in an answer.
     #[strum(props(status = 500, title = "Unknown problem"))]
     Unknown,
 }
 
 impl ProblemType {
-    /// Its HTTP status.
+    /// Returns the HTTP status.
     #[must_use]
     pub fn status(self) -> u16 {
         self.get_int("status").and_then(|status| u16::try_from(status).ok()).unwrap_or(500)
     }
 
-    /// The URN of a kind of this name.
+    /// Returns the URN of the kind with this name.
     #[cfg(feature = "cli")]
     pub(crate) fn urn(name: &str) -> String {
         format!("{URN}{name}")
     }
 
-    /// Its name at the end of the URN: `name-taken`.
+    /// Returns the name at the end of the URN, like `name-taken`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -233,13 +233,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether the names went to somebody else, now or for good.
+    /// Returns true where the names went to another registration, now or for good.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self.problem_type, ProblemType::NameTaken | ProblemType::RegistrationRejected)
     }
 
-    /// A problem without further fields.
+    /// Returns a problem without further fields.
     #[must_use]
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
         Self {

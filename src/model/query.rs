@@ -1,16 +1,16 @@
-//! Which rows a reader asks for.
+//! Queries of the event feed, and of lists and reports of names.
 
 use uuid::Uuid;
 
 use super::EventType;
 use super::text::Time;
 
-/// Which events; every condition given must be met.
+/// The events that a reader asks for. An event must meet every condition that is given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EventQuery {
     /// Only events at or after this time.
     pub since: Option<Time>,
-    /// Only these types; none for all.
+    /// Only these types; an empty list means all.
     pub types: Vec<EventType>,
     /// Only registrations of this owner.
     pub owner: Option<String>,
@@ -20,15 +20,15 @@ pub struct EventQuery {
     pub namespace: Option<String>,
     /// Only registrations that this node accepted.
     pub local: bool,
-    /// Events of one page.
+    /// The number of events in one page.
     pub limit: Option<usize>,
 }
 
-/// Which names a list or a report is about.
+/// The names that a list or a report is about.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NameQuery {
-    /// Only of this namespace.
+    /// Only names of this namespace.
     pub namespace: Option<String>,
-    /// Rows of a page at most.
+    /// The number of rows in one page.
     pub limit: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! Registrations and names.
+//! Registrations and their names.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// Whether the answer may come later than at once.
+    /// Returns true where the answer may come later than at once.
     #[must_use]
     pub fn waits(self) -> bool {
         self != Self::None
@@ -70,7 +70,7 @@ object!(ReplacesBody);
 
 #[cfg(feature = "core")]
 impl ReplacesBody {
-    /// The name of the claim.
+    /// Returns the name that the claim is to.
     pub(crate) fn named(&self) -> NameRef {
         NameRef { namespace: self.namespace.clone(), name: self.name.clone() }
     }
@@ -275,14 +275,14 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    /// Whether it is over by itself, as a rule within a round trip.
+    /// Returns true where the wait ends by itself, usually within a round trip.
     #[must_use]
     pub fn is_brief(self) -> bool {
         matches!(self, Self::RoundTrip)
     }
 
-    /// Whether nobody knows how long it lasts: somebody has to bring the member back, to set its clock right or to evict
-    /// it.
+    /// Returns true where nobody knows how long the wait lasts: somebody has to bring the member back, correct its
+    /// clock, or evict it.
     #[must_use]
     pub fn is_open_ended(self) -> bool {
         matches!(self, Self::OutOfReach | Self::ClockAhead)
@@ -312,7 +312,7 @@ pub struct RejectedBy {
 
 #[cfg(feature = "core")]
 impl RejectedBy {
-    /// A claim to this name, by this registration.
+    /// Returns this registration's claim to a name.
     pub(crate) fn new(namespace: String, name: String, registration: Uuid, stamp: Stamp, accepted: Hlc) -> Self {
         Self { namespace, name, registration, stamp, accepted_at: accepted.into() }
     }

@@ -1,4 +1,4 @@
-//! JSON schemas of the types that are written as text, for the OpenAPI document. Those of all others are derived.
+//! JSON schemas, for the OpenAPI document, of the types that are written as text. All others are derived.
 
 use std::borrow::Cow;
 
@@ -21,13 +21,13 @@ fn text(description: &str, pattern: String, examples: &[&str]) -> ObjectBuilder 
     if pattern.is_empty() { builder } else { builder.pattern(Some(format!("^({pattern})$"))) }
 }
 
-/// A length of time or a word. Read from a number, too, which is one of seconds; written as text.
+/// Returns the schema of a length of time or a word. It is read from a number of seconds too, and written as text.
 fn span(description: &str, word: &str, examples: &[&str]) -> ObjectBuilder {
     let either = SchemaType::Array(vec![Type::String, Type::Integer]);
     text(description, format!("{word}{SPAN}"), examples).schema_type(either).minimum(Some(0))
 }
 
-/// A type whose schema is that of this object.
+/// Gives each type the schema of this object.
 macro_rules! schemas {
     ($($type:ident => $object:expr;)*) => {
         $(
@@ -77,7 +77,7 @@ schemas! {
 }
 
 impl PartialSchema for NamespacePatch {
-    /// The fields of a [`NamespaceBody`]; here, `null` means the default for each.
+    /// Returns the fields of a [`NamespaceBody`]. In a patch, `null` means the default of each.
     fn schema() -> RefOr<Schema> {
         let RefOr::T(Schema::Object(mut body)) = NamespaceBody::schema() else { return NamespaceBody::schema() };
         let what = "A change of rules, as a JSON merge patch (RFC 7396): what it names is set, `null` gives the default, and \

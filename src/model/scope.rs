@@ -1,4 +1,4 @@
-//! What a caller may do.
+//! The scopes of API tokens.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What is the same at all members of a cluster: its id, and the settings that are the cluster's and no node's own.
+//! The id of a cluster, and the settings that are the same at all of its members.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,8 @@ use super::limits::{
 use super::object::object;
 use super::text::{Span, SpanError, TextOrSeconds};
 
-/// The header in which every answer of a node names its cluster, and a call may name the one that it is for.
+/// The header in which every answer names the node's cluster. A request may use it to name the cluster that it is meant
+/// for.
 pub const CLUSTER_HEADER: &str = "forename-cluster";
 
 /// The id of a cluster: random, made when the cluster is founded.
@@ -22,13 +23,13 @@ pub const CLUSTER_HEADER: &str = "forename-cluster";
 #[serde(transparent)]
 pub struct ClusterId(pub Uuid);
 
-/// The text is no id of a cluster.
+/// The text is not the id of a cluster.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is not the id of a cluster; 'forename cluster show' prints it")]
 pub struct ClusterIdError(String);
 
 impl ClusterId {
-    /// The id that these random bytes make.
+    /// Makes an id of these random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
@@ -49,7 +50,7 @@ impl FromStr for ClusterId {
     }
 }
 
-/// A length of time, or a word for no end of it.
+/// Defines a type that is a length of time, or a word that stands for no limit.
 macro_rules! span_or {
     ($(#[$doc:meta])* $name:ident, $some:ident, $none:ident, $word:literal, $error:ident) => {
         $(#[$doc])*
@@ -68,7 +69,7 @@ macro_rules! span_or {
         pub struct $error(String);
 
         impl $name {
-            /// The time in milliseconds, where there is one.
+            /// Returns the time in milliseconds; none where there is no limit.
             #[must_use]
             pub fn millis(self) -> Option<u64> {
                 match self {
@@ -77,7 +78,7 @@ macro_rules! span_or {
                 }
             }
 
-            /// The same the other way round.
+            /// Makes the value of milliseconds; none means no limit.
             #[must_use]
             pub fn of_millis(millis: Option<u64>) -> Self {
                 millis.map_or(Self::$none, |millis| Self::$some(Span(Duration::from_millis(millis))))
@@ -162,7 +163,7 @@ impl Default for ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// The same with some changed.
+    /// Returns these settings with some of them changed.
     #[must_use]
     pub fn with(self, change: &ClusterSettingsBody) -> Self {
         Self {
@@ -198,7 +199,7 @@ object!(ClusterSettingsBody);
 /// A setting of a cluster is out of its bounds. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Members would be evicted for a hiccup.
+    /// Members would be evicted for a short interruption.
     #[error(
         "evict_after is {0}, and less than {least} is refused: a lost packet, a busy disk or a restart takes that long, \
          and a node that is evicted loses its place and claims that it took alone; set it well above the longest \
@@ -206,14 +207,14 @@ pub enum SettingsError {
         least = Span(MIN_EVICT_AFTER)
     )]
     Hasty(Span),
-    /// Readers of the feed would miss events by a restart.
+    /// A reader of the feed that restarts would miss events.
     #[error(
         "keep_events is {0}, and less than {least} is refused: whoever reads the event feed and restarts would miss some; \
          30d is the default, forever keeps all",
         least = Span(MIN_KEEP_EVENTS)
     )]
     Forgetful(Span),
-    /// Either every clock would be wrong, or none.
+    /// With a bound that is too low every clock would be wrong, and with one that is too high none would be.
     #[error(
         "max_clock_skew is {0}, and it must be from {least} to {most}: below, the clocks of healthy machines differ by more, so that \
          nodes refuse registrations; above, a claim dated by a wrong clock would lose to later ones for that long. 10s is \
@@ -222,7 +223,7 @@ pub enum SettingsError {
         most = Span(MAX_SKEW_ALLOWED)
     )]
     Skew(Span),
-    /// Promises would be sent without a pause, or less often than by an idle node.
+    /// Promises would be sent without a pause, or less often than an idle node sends them.
     #[error(
         "promise_every is {0}, and it must be from 1ms to {most}: so often members tell each other what they will not issue any \
          more; 10ms is the default, {most} sends nothing beside the usual heartbeats",
@@ -232,7 +233,7 @@ pub enum SettingsError {
 }
 
 impl ClusterSettingsBody {
-    /// Whether nothing is to change.
+    /// Returns true where no setting is to change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,4 +1,4 @@
-//! Where registrations, names and rules stand, and what happens to them.
+//! The states of registrations, names and rules, and the events that change them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether it stands for good.
+    /// Returns true where the outcome is final.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Rejected)
@@ -50,9 +50,9 @@ pub enum NameStatus {
 /// A version of a namespace's rules: the stamp of the change that set them, or `default`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RulesVersion {
-    /// The defaults: nobody has set any.
+    /// Nobody has set rules, so the defaults are in force.
     Default,
-    /// Those that this op set.
+    /// The rules that this op set.
     Set(Stamp),
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for RulesVersion {
     }
 }
 
-/// The text is no version of rules.
+/// The text is not a version of rules.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is no version of rules: write 'default', or the version that was shown")]
 pub struct RulesVersionError(String);

@@ -1,4 +1,4 @@
-//! Values that travel as text: times, durations, timestamps of ops.
+//! Values that are written as text: times, durations, timestamps of ops.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::clock::{Hlc, Millis};
 pub struct Time(pub Millis);
 
 impl From<Hlc> for Time {
-    /// When something happened that has this timestamp.
+    /// Returns the time of something that has this timestamp.
     fn from(hlc: Hlc) -> Self {
         Self(hlc.millis())
     }
@@ -63,11 +63,11 @@ pub struct Span(pub Duration);
 #[error("{0:?} is not a duration: write it as 500ms, 5s, 15m, 24h, 7d, 1h30m or whole seconds")]
 pub struct SpanError(String);
 
-/// Milliseconds of each unit, greatest first.
+/// The units and their milliseconds, greatest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 impl Span {
-    /// Whole milliseconds; `u64::MAX` where there are more.
+    /// Returns whole milliseconds; `u64::MAX` where there are more.
     #[must_use]
     pub fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
@@ -98,7 +98,7 @@ impl FromStr for Span {
     }
 }
 
-/// `None` where the text is no duration, or too long for 64 bits of milliseconds.
+/// Returns `None` where the text is no duration, or the duration is too long for 64 bits of milliseconds.
 fn parse_millis(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse::<u64>().ok()?.checked_mul(1000);
@@ -131,7 +131,7 @@ pub(crate) enum TextOrSeconds {
 }
 
 impl TextOrSeconds {
-    /// What the text, or the number as text, stands for.
+    /// Parses the text, or the number written as text.
     pub(crate) fn parse<T: FromStr>(self) -> Result<T, T::Err> {
         match self {
             Self::Text(text) => text.parse(),
@@ -154,18 +154,18 @@ pub mod hlc {
 
     use crate::clock::{Hlc, Millis};
 
-    /// Writes it.
+    /// Writes a timestamp.
     ///
     /// # Errors
-    /// The serializer's.
+    /// An error of the serializer.
     pub fn serialize<S: Serializer>(hlc: &Hlc, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(hlc)
     }
 
-    /// Reads it.
+    /// Reads a timestamp.
     ///
     /// # Errors
-    /// The text is not written so.
+    /// The text is not a timestamp.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Hlc, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse(&text).ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a timestamp")))
@@ -184,18 +184,18 @@ pub mod stamp {
 
     use crate::clock::Stamp;
 
-    /// Writes it.
+    /// Writes a stamp.
     ///
     /// # Errors
-    /// The serializer's.
+    /// An error of the serializer.
     pub fn serialize<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(stamp)
     }
 
-    /// Reads it.
+    /// Reads a stamp.
     ///
     /// # Errors
-    /// The text is not written so.
+    /// The text is not a stamp.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stamp, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse(&text).ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a stamp")))

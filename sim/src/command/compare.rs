@@ -1,24 +1,24 @@
-//! Two texts, line by line, as they come: the first line that differs, and what stands around it.
+//! Compares two texts line by line as they arrive, and finds the first line that differs and the lines around it.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
-/// Lines shown before and after the first difference.
+/// The number of lines that are shown before and after the first difference.
 const CONTEXT: usize = 4;
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Compared {
-    /// So many lines, all alike; the last of them.
+    /// All lines are the same: their number, and the last of them.
     Same { lines: u64, last: Vec<String> },
     /// The number of the first line that differs, counted from 1; the lines before it; both sides from it on.
     Differs { line: u64, before: Vec<String>, left: Vec<String>, right: Vec<String> },
 }
 
-/// Compares until the first difference. No more is kept in memory than what is shown.
+/// Compares until the first difference. It keeps no more in memory than what is shown.
 ///
 /// # Errors
-/// Where a side cannot be read.
+/// A side cannot be read.
 pub(crate) fn compare(left: impl BufRead, right: impl BufRead) -> io::Result<Compared> {
     let (mut left, mut right) = (left.lines(), right.lines());
     let mut before = VecDeque::new();

@@ -1,4 +1,4 @@
-//! Many seeds.
+//! The command `explore`: runs many seeds.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -15,7 +15,7 @@ use progress::Progress;
 
 mod progress;
 
-/// A round of so many seeds reaches all the marks that it must.
+/// The number of seeds from which on a round must reach all required marks.
 const ROUND: u64 = 500;
 
 #[derive(clap::Args)]
@@ -68,7 +68,7 @@ impl Options {
         Ok(self.tell(round, limit.started.elapsed()))
     }
 
-    /// Threads stop when this does, because nobody takes their reports any more.
+    /// Collects the reports. The threads stop when this function returns, because nobody takes their reports any more.
     fn collect(&self, limit: &Limit, reports: mpsc::Receiver<(u64, Report)>) -> Round {
         let mut round = Round::default();
         let mut progress = Progress::start();
@@ -99,7 +99,7 @@ impl Options {
                 println!("{kind}, and never reached: {}", missed.join("; "));
             }
         }
-        // Threads finish in any order.
+        // Threads finish in any order, so the failures are sorted.
         round.failures.sort_by_key(|(seed, _)| *seed);
         for (seed, report) in &round.failures {
             println!("{}\n  {}", told(*seed, report), again(*seed, self.purpose));
@@ -112,7 +112,7 @@ impl Options {
     }
 }
 
-/// When to stop.
+/// The limit at which to stop.
 struct Limit {
     started: Instant,
     seeds: Option<u64>,
@@ -132,7 +132,7 @@ impl Limit {
         self.seeds.is_some_and(|seeds| begun >= seeds) || self.time.is_some_and(|time| self.started.elapsed() >= time)
     }
 
-    /// How much of the work is done, between 0 and 1.
+    /// Returns the part of the work that is done, between 0 and 1.
     fn part(&self, done: u64) -> f64 {
         let seeds = self.seeds.map_or(0.0, |seeds| done as f64 / seeds.max(1) as f64);
         let time = self.time.map_or(0.0, |time| self.started.elapsed().as_secs_f64() / time.as_secs_f64());
@@ -140,13 +140,13 @@ impl Limit {
     }
 }
 
-/// What came of the seeds.
+/// The results of the seeds.
 #[derive(Default)]
 struct Round {
     seeds: u64,
     requests: usize,
     ops: usize,
-    /// Virtual milliseconds.
+    /// The virtual time of all runs in milliseconds.
     lasted: u64,
     reached: BTreeMap<&'static str, u64>,
     failures: Vec<(u64, Report)>,
@@ -177,7 +177,8 @@ impl Round {
         marks.iter().filter(|mark| !self.reached.contains_key(*mark)).copied().collect()
     }
 
-    /// The gravest failure; marks count only where there was none and the round was long enough to reach them.
+    /// Returns the gravest failure. Missed marks count only where there was no failure and the round was long enough to
+    /// reach them.
     fn end(&self) -> End {
         let failures = self.failures.iter().filter_map(|(_, report)| report.failure.as_ref());
         let missed = self.seeds >= ROUND && !self.missed(marks::REQUIRED).is_empty();

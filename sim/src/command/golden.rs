@@ -1,4 +1,4 @@
-//! The runs that are known.
+//! The command `golden`: compares known runs with their golden hashes.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! One file a command, and what they share: how a command ends, and how a seed becomes a plan.
+//! The commands, one file each, and what they share: how a command ends, and how a seed becomes a plan.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 pub(crate) mod verify;
 
-/// How a command ends; the numbers are its exit codes.
+/// The end of a command. The numbers are its exit codes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum End {
     Well = 0,
@@ -52,7 +52,7 @@ impl From<&Report> for End {
     }
 }
 
-/// Why a command could not do its work; nothing is known about any seed then.
+/// The reason why a command could not do its work. Nothing is known about any seed then.
 #[derive(thiserror::Error, Debug)]
 pub(crate) enum Error {
     #[error("{0}: {1}")]
@@ -72,7 +72,7 @@ pub(crate) enum Error {
     NothingPlanted,
 }
 
-/// What a command does, where it can.
+/// The result of a command.
 pub(crate) type Ended = Result<End, Error>;
 
 /// What is wrong on purpose.
@@ -88,13 +88,13 @@ pub(crate) struct Purpose {
 }
 
 impl Purpose {
-    /// From here on this thread has the bug, where one is wanted.
+    /// Plants the bug on this thread, where one is wanted.
     pub(crate) fn plant(self) {
         #[cfg(feature = "planted")]
         forename::planted::plant(self.bug);
     }
 
-    /// The plan of a seed.
+    /// Returns the plan of a seed.
     pub(crate) fn plan(self, seed: u64) -> Plan {
         let mut plan = generate(seed, Size::default());
         if let Some(canary) = self.canary {
@@ -104,7 +104,7 @@ impl Purpose {
     }
 }
 
-/// As it is written on the command line.
+/// Writes the flags as they are given on the command line.
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(canary) = self.canary {
@@ -118,7 +118,7 @@ impl fmt::Display for Purpose {
     }
 }
 
-/// The command that runs a seed again.
+/// Returns the command that runs a seed again.
 pub(crate) fn again(seed: u64, purpose: Purpose) -> String {
     #[cfg(feature = "planted")]
     let features = purpose.bug.map_or("", |_| " --features planted");
@@ -127,7 +127,7 @@ pub(crate) fn again(seed: u64, purpose: Purpose) -> String {
     format!("cargo run --release -p forename-sim{features} -- run --seed {seed}{purpose}")
 }
 
-/// What a run came to, in a line.
+/// Describes the result of a run in one line.
 pub(crate) fn told(seed: u64, report: &Report) -> String {
     let Report { hash, lasted, steps, ops, .. } = report;
     let ended = match &report.failure {
@@ -145,7 +145,7 @@ pub(crate) fn told(seed: u64, report: &Report) -> String {
     format!("seed {seed}: {ended}; {ops} ops, {steps} steps, {lasted} ms, hash {hash:016x}")
 }
 
-/// Panics of the replica are caught and reported: their own words would only be in the way.
+/// Silences the messages of panics. Panics of the replica are caught and reported anyway.
 pub(crate) fn quiet_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }

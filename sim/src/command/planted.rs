@@ -1,4 +1,4 @@
-//! Bugs on purpose: how many seeds it takes until a check finds each.
+//! The command `planted`: finds how many seeds it takes until a check finds each planted bug.
 
 #[cfg(feature = "planted")]
 mod table;
@@ -41,7 +41,7 @@ impl Options {
     }
 }
 
-/// The bug of this name.
+/// Returns the bug with this name.
 #[cfg(feature = "planted")]
 pub(crate) fn named(name: &str) -> Result<forename::planted::Bug, String> {
     use forename::planted::Bug;

@@ -1,4 +1,4 @@
-//! One plan: run, replayed, shrunk.
+//! The commands about one plan: `run`, `replay` and `shrink`.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ impl Show {
         let mut out = BufWriter::new(io::stdout().lock());
         let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
         match written {
-            // Whoever reads has seen enough.
+            // The reader of the output has seen enough and has closed it.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),
             _ => Ok(report),
         }
@@ -128,7 +128,7 @@ impl Shrink {
     }
 }
 
-/// Prints a line; a reader that has gone is no failure.
+/// Prints a line. A reader that has closed the output is not an error.
 fn say(line: &str) -> Result<(), Error> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Output(error)),

@@ -1,4 +1,4 @@
-//! What spreading and deciding costs in clusters of growing size, as a table in Markdown.
+//! The command `scale`: a Markdown table of what it costs to spread and decide ops in clusters of growing size.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use forename_sim::scale::{Measured, Setting, measure};
 
 use super::{End, Ended};
 
-/// The busy heartbeat of a node, milliseconds, which is a round of gossip.
+/// The interval of a node's heartbeats while something is undecided, in milliseconds. It is a round of gossip.
 const ROUND: u64 = 100;
 
 #[derive(clap::Args)]

@@ -1,5 +1,5 @@
-//! The same seed must be the same run: in two processes, which have other addresses and other random states, and in two
-//! builds, which the compiler has arranged in other ways.
+//! The command `verify`: the same seed must give the same run. It is compared in two processes, which have other
+//! addresses and other random states, and in two builds, which the compiler has arranged differently.
 
 use std::ffi::OsString;
 use std::io::BufReader;
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     purpose: Purpose,
 }
 
-/// The name of this build's profile and of the other's.
+/// The names of this build's profile and of the other one.
 const PROFILES: (&str, &str) = if cfg!(debug_assertions) { ("debug", "release") } else { ("release", "debug") };
 
 impl Options {
@@ -92,7 +92,7 @@ impl Run {
         self.child.stdout.take().map(BufReader::new).ok_or_else(gone)
     }
 
-    /// It may still be writing what nobody wants to read; how it ended stands in its last line.
+    /// Ends the process. It may still be writing, but nobody needs that output: the result is in its last line.
     fn end(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -112,7 +112,7 @@ fn show(seed: u64, (here, there): (&str, &str), compared: &Compared) {
     }
 }
 
-/// Has cargo build this program in the other profile, and asks it where it is.
+/// Lets cargo build this program in the other profile, and returns its path.
 fn other_build() -> Result<PathBuf, Error> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut cargo = Command::new(&program);
@@ -130,7 +130,7 @@ fn other_build() -> Result<PathBuf, Error> {
     if !built.status.success() {
         return Err(Error::NoOtherBuild(format!("cargo build: {}", built.status)));
     }
-    // A message a line; that of the finished program says where it lies.
+    // Cargo prints one message in each line. The message about the finished program has its path.
     let said = String::from_utf8_lossy(&built.stdout);
     let messages = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let found = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).next_back();

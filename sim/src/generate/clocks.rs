@@ -1,20 +1,21 @@
-//! Clocks: a little off at all machines, and far off at a minority of them, for a moment or for good.
+//! Draws the clocks: a little off at all machines, and far off at a minority of them, for a moment or for good.
 
 use super::swarm::Swarm;
 use crate::dice::Dice;
 use crate::plan::{Ask, Fault, Host, Plan, Trouble, WrongClock};
 
-/// An hour. No run lasts as long, so what a node stamps by such a clock must never come to count.
+/// One hour in milliseconds. No run lasts as long, so what a node stamps by a clock that is an hour ahead must never
+/// count.
 const HOUR: i64 = 3_600_000;
 
-/// By so much the clocks of a minority are off, milliseconds: within what two nodes may be apart, beyond that, and far
+/// How far the clocks of a minority are off, in milliseconds: within what two nodes may differ, beyond it, and far
 /// beyond it.
 const FAR: [i64; 3] = [8000, 30_000, HOUR];
 
-/// Within so many milliseconds after the start a node has heard of a majority, or serves alone.
+/// The milliseconds after the start within which a node has heard of a majority, or serves alone.
 const BEGUN: u64 = 8000;
 
-/// Offset and drift at the start, by host.
+/// Draws the offset and the drift at the start for each host.
 pub(super) fn clocks(seed: u64, hosts: usize, swarm: &mut Swarm) -> Vec<(i64, i64)> {
     let (skewed, wild) = (swarm.on(60), swarm.on(10));
     let clock = |host: usize| {
@@ -27,8 +28,8 @@ pub(super) fn clocks(seed: u64, hosts: usize, swarm: &mut Swarm) -> Vec<(i64, i6
     (0..hosts).map(clock).collect()
 }
 
-/// In some seeds the clocks of a minority are far off: from the start, for a moment, or ahead and behind in turn; and in
-/// some of these they stay so when all else is healed.
+/// Makes the clocks of a minority far off in some seeds: from the start, for a moment, or ahead and behind in turn. In
+/// some of these seeds they stay wrong when everything else is healed.
 pub(super) fn add_wrong_clocks(seed: u64, plan: &mut Plan) {
     let mut dice = Dice::new(seed, "wrong clocks", 0);
     if plan.hosts() < 2 || !dice.percent(20) {
@@ -62,12 +63,13 @@ pub(super) fn add_wrong_clocks(seed: u64, plan: &mut Plan) {
     }
 }
 
-/// Less than half of the founders, so that it is a minority at any time; of two machines one. Where an hour is at stake it
-/// is one: two that are wrong alike are a majority to a node that has heard of no others since its start.
+/// Draws less than half of the founders, so that they are a minority at any time; of two machines, one. With clocks
+/// that are an hour off it is one machine: two with the same wrong time are a majority for a node that has heard of no
+/// others since its start.
 fn minority(dice: &mut Dice, plan: &Plan, far: i64) -> Vec<Host> {
     let most = (plan.founders.saturating_sub(1) / 2).max(1);
     let count = if far == HOUR { 1 } else { dice.within(1, most as u64) };
-    // The first founder alone founds some clusters, and its time is that of the cluster then.
+    // The first founder alone founds some clusters, and its time is then the time of the cluster.
     let from = usize::from(plan.founders < 3);
     let mut left: Vec<Host> = (from..plan.hosts()).collect();
     let mut wrong = Vec::new();
@@ -84,7 +86,7 @@ fn from_the_start(plan: &mut Plan, host: Host, by: i64) {
     plan.clocks[host].0 = by;
 }
 
-/// Off from when the rest is healed on, and later by another amount, or right for a while.
+/// Draws a clock that is wrong from the heal on, and later wrong by another amount, or right for a while.
 fn for_good(dice: &mut Dice, host: Host, by: i64) -> WrongClock {
     let mut off = vec![(0, by)];
     let mut at = 0;
@@ -95,11 +97,11 @@ fn for_good(dice: &mut Dice, host: Host, by: i64) -> WrongClock {
     WrongClock { host, off }
 }
 
-/// A node that starts out of contact has nobody to tell it that its clock is an hour ahead, and what it takes alone waits
-/// for an hour, whatever the others do. So it does not start while it is wrong, is not cut off before it has heard the
-/// others, and others do not leave it alone.
+/// Removes faults that leave nodes out of contact. Nobody tells a node that starts out of contact that its clock is an
+/// hour ahead, and what it takes alone waits for an hour, whatever the others do. So a node does not start while its
+/// clock is wrong, is not cut off before it has heard the others, and is not left alone by them.
 fn keep_in_contact(plan: &mut Plan, wrong: &[Host]) {
-    // Of two each is all that the other hears.
+    // With two founders, each is the only member that the other hears.
     let may_stop = |host: &Host| plan.founders > 2 && !wrong.contains(host);
     plan.faults.retain(|fault| match &fault.what {
         Trouble::Crash { host, .. } | Trouble::CrashWithin { host, .. } => may_stop(host),

@@ -1,4 +1,4 @@
-//! What liars say.
+//! Draws what liars say.
 
 use super::swarm::Swarm;
 use crate::dice::Dice;

@@ -1,27 +1,27 @@
-//! Plots: joins and evictions that meet. Chance alone brings it about too seldom that newcomers are half-way in while
-//! somebody is evicted, that evictions cross, or that an evicted node is the only one to hold what counts. What
-//! happens in a plot may go well or not come about: only the beginning is laid out, chance does the rest.
+//! Plots: joins and evictions that meet. Some situations are too rare by chance alone: newcomers are half-way in while
+//! a member is evicted, evictions cross, or an evicted node is the only holder of an op that counts. A plot sets up
+//! only the beginning, and chance does the rest, so the situation may also end well or not come about.
 
 mod goings;
 
 use crate::dice::Dice;
 use crate::plan::{Action, Ask, At, Ending, Fault, Host, Joiner, Kind, Otherwise, Pick, Plan, Slot, Trouble, Wish};
 
-/// Slots from here on are those of clients in plots.
+/// The first slot of the clients in plots.
 const CLIENTS: Slot = 1 << 21;
 
-/// What a plot is about.
+/// The subject of a plot.
 #[derive(Clone, Copy)]
 enum Story {
-    /// A member is evicted that lets newcomers in, and nobody else hears of that.
+    /// A member that lets newcomers in is evicted, and nobody else hears of the newcomers.
     Unheard,
-    /// The same, while the eviction waits for a member that stands still.
+    /// The same, while the eviction waits for a member that is paused.
     Waiting,
-    /// Founders evict one of them; it lets newcomers in meanwhile, and they evict the others together.
+    /// Founders evict one of them. Meanwhile it lets newcomers in, and together they evict the others.
     Crossing,
-    /// One that evicts another is evicted itself, and alone has all ops of that other.
+    /// A member that evicts another is evicted itself, and it alone has all ops of that other.
     Chain,
-    /// The replacement of a dead member starts before that is evicted.
+    /// The replacement of a dead member starts before the dead member is evicted.
     Replacement,
     /// A member leaves while a newcomer is being let in.
     LeaveAtJoin,
@@ -31,11 +31,11 @@ enum Story {
     LeaveBesideDead,
     /// A member leaves while clients ask all the time.
     LeaveUnderLoad,
-    /// A member that leaves dies, or evicts another, or is evicted, at the same moment.
+    /// A member that leaves dies, evicts another or is evicted at the same moment.
     LastWord,
 }
 
-/// The stories of members that come and go at the same time.
+/// The plots in which members come and go at the same time.
 const GOINGS: [Story; 6] = [
     Story::Replacement,
     Story::LeaveAtJoin,
@@ -45,7 +45,7 @@ const GOINGS: [Story; 6] = [
     Story::LastWord,
 ];
 
-/// A story with its persons.
+/// A plot with its members and newcomers.
 pub(super) struct Plot {
     dice: Dice,
     story: Story,
@@ -54,7 +54,7 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// The plot of a seed; most have none, and small clusters never do.
+    /// Returns the plot of a seed. Most seeds have none, and small clusters never have one.
     pub(super) fn of(seed: u64, hosts: usize) -> Option<Self> {
         let mut dice = Dice::new(seed, "plot", 0);
         if hosts < 5 {
@@ -76,7 +76,7 @@ impl Plot {
         Some(Self { dice, story, founders: size(founders), joining: size(joining) })
     }
 
-    /// Puts it into the plan, in place of other operators.
+    /// Adds the plot to the plan, in place of other operators.
     pub(super) fn lay_out(mut self, plan: &mut Plan) {
         plan.ending = Ending::Healed;
         if self.dice.percent(60) {
@@ -138,13 +138,13 @@ impl Plot {
         self.claims(plan, begin.saturating_sub(500), 600, &[victim]);
     }
 
-    /// A founder from a place on.
+    /// Draws a founder, from an index on.
     fn founder(&mut self, from: usize) -> Host {
         let among = (self.founders - from) as u64;
         from + usize::try_from(self.dice.below(among)).unwrap_or(0)
     }
 
-    /// Twenty times somebody at these wants one of a few names, within some time.
+    /// Adds twenty claims by clients of these hosts to a few names, within some time.
     fn claims(&mut self, plan: &mut Plan, from: At, within: u64, hosts: &[Host]) {
         for _ in 0..20 {
             let host = *self.dice.pick(hosts).unwrap_or(&0);
@@ -157,7 +157,7 @@ impl Plot {
     }
 }
 
-/// What some issue and know does not reach others, whose connections with them stay.
+/// Loses all ops and vectors from some hosts to others. The connections between them stay.
 fn unheard(plan: &mut Plan, at: At, lasts: u64, these: &[Host], by: &[Host]) {
     for (from, to) in these.iter().flat_map(|from| by.iter().map(move |to| (*from, *to))) {
         for kind in [Kind::Ops, Kind::Vector] {

@@ -1,26 +1,27 @@
-//! How large runs are, and what a seed switches on.
+//! The size of runs, and what a seed switches on.
 
 use crate::dice::Dice;
 
-/// How large the runs are.
+/// The size of runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size {
-    /// Machines at most.
+    /// The greatest number of machines.
     pub hosts: usize,
-    /// Operations of clients at most.
+    /// The greatest number of operations of clients.
     pub actions: u64,
-    /// Virtual milliseconds until everything is healed, at most.
+    /// The greatest virtual time until everything is healed, in milliseconds.
     pub lasts: u64,
 }
 
 impl Default for Size {
-    /// Five nodes and some two hundred operations: enough for every rule, small enough for a hundred runs a second.
+    /// Five nodes and some two hundred operations are enough for every rule, and small enough for a hundred runs a
+    /// second.
     fn default() -> Self {
         Self { hosts: 5, actions: 240, lasts: 20_000 }
     }
 }
 
-/// What a seed switches on.
+/// Switches kinds of operation and fault on or off for a seed.
 pub(super) struct Swarm {
     dice: Dice,
 }
@@ -30,7 +31,7 @@ impl Swarm {
         Self { dice: Dice::new(seed, "swarm", 0) }
     }
 
-    /// Whether something is on that is in so many of a hundred seeds.
+    /// Returns true where something is on that is on in `percent` of the seeds.
     pub(super) fn on(&mut self, percent: u64) -> bool {
         self.dice.percent(percent)
     }

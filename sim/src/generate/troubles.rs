@@ -1,10 +1,10 @@
-//! What goes wrong.
+//! Draws the faults.
 
 use super::swarm::Swarm;
 use crate::dice::Dice;
 use crate::plan::{CopyRun, Fault, Host, Kind, Pick, Plan, Trouble};
 
-/// Kinds of fault, each with how often a seed that has it switched on sees it at most.
+/// For each kind of fault, how often at most it occurs in a seed that has it switched on.
 const MOST: [u64; 23] = [6, 4, 4, 1, 3, 5, 5, 4, 4, 4, 6, 2, 3, 3, 4, 4, 5, 2, 2, 2, 2, 2, 2];
 
 /// Draws the faults of a seed.
@@ -13,7 +13,7 @@ pub(super) fn faults(seed: u64, plan: &Plan, swarm: &mut Swarm) -> Vec<Fault> {
     if swarm.on(10) {
         return faults;
     }
-    // Many kinds at once drown each other out: some seeds have most of them, some few.
+    // Many kinds at once hide each other's effects, so some seeds have most of them and some have few.
     let share = if swarm.on(50) { 15 } else { 40 };
     for (kind, most) in MOST.into_iter().enumerate() {
         if !swarm.on(share) {
@@ -76,7 +76,7 @@ fn trouble(kind: usize, plan: &Plan, dice: &mut Dice) -> Option<Trouble> {
     })
 }
 
-/// How a copy of a directory runs.
+/// Draws how a copy of a directory runs.
 fn copy_run(dice: &mut Dice) -> CopyRun {
     CopyRun { clock: dice.percent(40), served: dice.percent(50) }
 }

@@ -1,10 +1,10 @@
-//! What clients ask.
+//! Draws the requests of clients.
 
 use super::swarm::{Size, Swarm};
 use crate::dice::Dice;
 use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, VAULT, Wish};
 
-/// Kinds of request and how often each is made, by this seed's taste.
+/// The kinds of request and how often each is made in this seed.
 struct Taste {
     weights: Vec<(u64, Kind)>,
     hot: u64,
@@ -14,19 +14,20 @@ struct Taste {
     waits: u64,
     own_ids: u64,
     home: bool,
-    /// How often somebody else wants the same name at the same time, or the client asks another node as well.
+    /// The percentage of requests with a rival: another client wants the same name at the same time, or the same client
+    /// asks another node as well.
     rivals: u64,
-    /// Within how many milliseconds.
+    /// The milliseconds within which the rival asks.
     same_time: u64,
-    /// How often a client whose node is down goes to another, and how often it waits.
+    /// The percentage of clients that go to another node when theirs is down, and of those that wait.
     moves: u64,
     patient: u64,
-    /// How often a name is of a scoped namespace.
+    /// The percentage of names in a scoped namespace.
     scoped: u64,
-    /// How often a client bears an API token, and how many that may have open.
+    /// The percentage of clients with an API token, and the number of registrations that the token may have open.
     charged: u64,
     max_open: u32,
-    /// Names in one import at most, and bytes of metadata.
+    /// The greatest number of names in one import, and the bytes of metadata.
     import: (u64, usize),
 }
 
@@ -121,7 +122,7 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
     }
 }
 
-/// Draws what clients ask.
+/// Draws the requests of clients.
 pub(super) fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> Vec<Action> {
     let mut dice = Dice::new(seed, "workload", 0);
     let taste = taste(&mut dice, swarm);
@@ -151,7 +152,7 @@ pub(super) fn actions(seed: u64, plan: &Plan, size: Size, swarm: &mut Swarm) -> 
     actions
 }
 
-/// When clients ask, in order; in bursts where the seed likes them.
+/// Draws the times of the requests, in order, and in bursts where the seed has them.
 fn times(dice: &mut Dice, count: u64, until: At, bursts: bool) -> Vec<At> {
     let mut at = 0;
     let mut times: Vec<_> = (0..count)
@@ -164,20 +165,20 @@ fn times(dice: &mut Dice, count: u64, until: At, bursts: bool) -> Vec<At> {
     times
 }
 
-/// A registration made before: clients care most for what they did last.
+/// Draws an earlier registration. Clients mostly deal with their latest ones.
 fn earlier(registered: &[Slot], dice: &mut Dice) -> Slot {
     let reach = if dice.percent(70) { 6 } else { registered.len() as u64 };
     let back = usize::try_from(dice.below(reach.max(1))).unwrap_or(0);
     registered.iter().rev().nth(back).or(registered.first()).copied().unwrap_or(0)
 }
 
-/// Slots from here on are those of rivals.
+/// The first slot of rivals.
 const RIVALS: Slot = 1 << 20;
 
-/// Somebody who wants one of the names as well, or the same client in haste.
+/// Draws a request of a rival: somebody else wants one of the names too, or the same client asks again at once.
 fn rival(ask: &Ask, slot: Slot, dice: &mut Dice, taste: &Taste) -> Option<Ask> {
     if let Ask::Rules(first) = ask {
-        // Another operator has other wishes.
+        // Another operator wants other rules.
         let rules = Book { namespace: first.namespace.clone(), ..book(dice) };
         return dice.percent(taste.rivals).then_some(Ask::Rules(rules));
     }
@@ -231,12 +232,12 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         }
         Kind::Import => Ask::Import(slot, u32::try_from(dice.within(1, taste.import.0)).unwrap_or(1), taste.import.1),
         Kind::Rules => Ask::Rules(book(dice)),
-        // Another wish under the id of an earlier one.
+        // This is another registration under the id of an earlier one.
         Kind::Reuse => Ask::Register(Wish { id_of: Some(earlier), own_id: true, ..wish(slot, dice, taste) }),
     }
 }
 
-/// Scoped namespaces, which have no names before somebody claims one.
+/// The number of scoped namespaces. Such a namespace has no names before somebody claims one.
 const SCOPES: u64 = 3;
 
 fn book(dice: &mut Dice) -> Book {
@@ -286,11 +287,11 @@ fn wish(slot: Slot, dice: &mut Dice, taste: &Taste) -> Wish {
     }
 }
 
-/// Slots from here on are those of registrations of private names.
+/// The first slot of registrations of private names.
 const PRIVATE: Slot = 1 << 21;
 
-/// In a quarter of the seeds there is a namespace of private names, from the start, and callers who may not be told
-/// whether they exist.
+/// Adds private names in a quarter of the seeds: a namespace that is private from the start, and callers who may not
+/// learn whether its names exist.
 fn add_private(seed: u64, plan: &Plan, actions: &mut Vec<Action>) {
     let mut dice = Dice::new(seed, "private", 0);
     if !dice.percent(25) {

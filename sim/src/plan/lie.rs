@@ -1,101 +1,101 @@
-//! What somebody says who holds a join token and is no member.
+//! Lies: messages of somebody who holds a join token and is not a member.
 
 use serde::{Deserialize, Serialize};
 
 use super::{At, Host};
 
-/// Something that a liar says to a member.
+/// A message that a liar sends to a member.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Lie {
-    /// When.
+    /// The time.
     pub at: At,
-    /// To whom.
+    /// The member that gets the message.
     pub host: Host,
-    /// As whom.
+    /// The identity of the liar.
     pub mask: Mask,
-    /// What.
+    /// The content of the message.
     pub what: Forgery,
 }
 
-/// Whose identity a liar has. Nobody can pretend to have another's key, so none of these is that of a member.
+/// The identity of a liar. Nobody can pretend to have another node's key, so none of these is a member's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Mask {
     /// A key that nobody has seen before.
     Stranger(u8),
-    /// The id that a machine had before it was evicted or left; nobody where that has not happened.
+    /// The id that a machine had before it was evicted or left. Where that has not happened there is no such liar.
     Former(Host),
-    /// The next id of the key of a machine that has left; nobody where that has not happened.
+    /// The next id of the key of a machine that has left. Where that has not happened there is no such liar.
     Next(Host),
 }
 
-/// What it says.
+/// The content of a lie.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Forgery {
-    /// It asks for the state, and never for more.
+    /// It asks for the state, and never for the rest.
     Join,
-    /// It asks for the rest of a state that it never asked for.
+    /// It asks for the rest of a state whose beginning it never asked for.
     Resume,
-    /// An op in the name of another machine's node.
+    /// It sends an op in the name of another machine's node.
     Op {
-        /// Whose.
+        /// The origin of the op.
         of: Host,
-        /// What the op says.
+        /// The content of the op.
         body: Forged,
-        /// It does not continue the log as it is.
+        /// True where the op does not continue the origin's log.
         made_up: bool,
     },
-    /// A promise of another machine's node, so many milliseconds ahead of the receiver's clock.
+    /// It sends a promise of another machine's node.
     Promise {
-        /// Whose.
+        /// The node that promises.
         of: Host,
-        /// How far ahead.
+        /// How far the promise is ahead of the receiver's clock, in milliseconds.
         ahead: u64,
     },
-    /// Every member, and the liar, holds all that was ever issued.
+    /// It says that every member, and the liar, holds all ops that were ever issued.
     Holds,
-    /// The receiver has issued more than it knows of.
+    /// It says that the receiver has issued more ops than the receiver knows of.
     More,
-    /// The receiver has issued something else than it knows of.
+    /// It says that the receiver has issued another op than the receiver knows of.
     Fork,
-    /// All members are silent.
+    /// It says that all members are silent.
     Silent,
-    /// Another machine's node has another address and another key.
+    /// It says that another machine's node has another address and another key.
     Contact(Host),
-    /// A node that does not exist is to be let in.
+    /// It nominates a node that does not exist.
     Nominate(u8),
-    /// The receiver is out.
+    /// It says that the receiver is evicted.
     Evicted,
-    /// The receiver has been a member before.
+    /// It says that the receiver has been a member before.
     Used,
-    /// Nothing is left of any log.
+    /// It says that no ops are left of any log.
     Gone,
-    /// The receiver's timestamps are far ahead.
+    /// It says that the receiver's timestamps are far ahead.
     Skewed,
-    /// Nothing: its connection goes.
+    /// It says nothing and closes its connection.
     HangUp,
 }
 
-/// What a forged op says.
+/// The content of a forged op.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Forged {
-    /// Claims a name.
+    /// The op claims a name.
     Register(String),
-    /// Gives up the latest registration that others made.
+    /// The op releases the latest registration that others made.
     Release,
-    /// Freezes a machine's node.
+    /// The op freezes a machine's node.
     Freeze(Host),
-    /// Says that a machine's node is out.
+    /// The op declares a machine's node evicted.
     Evict(Host),
-    /// Leaves.
+    /// The op says that its origin leaves.
     Depart,
-    /// Retires a machine's node.
+    /// The op retires a machine's node.
     Retire(Host),
-    /// Lets a node in that does not exist.
+    /// The op admits a node that does not exist.
     Admit(u8),
 }
 
 impl Lie {
-    /// The same with other names for the hosts; none where it concerns one that has none.
+    /// Returns the lie with its hosts renamed; none where it concerns a host without a new name.
     #[must_use]
     pub fn renamed(&self, name: &dyn Fn(Host) -> Option<Host>) -> Option<Self> {
         let mask = match self.mask {

@@ -1,45 +1,45 @@
-//! What can go wrong.
+//! Faults.
 
 use serde::{Deserialize, Serialize};
 
 use super::{At, Host};
 
-/// Something that goes wrong.
+/// A fault of a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fault {
-    /// When.
+    /// The time at which it begins.
     pub at: At,
-    /// For how many milliseconds, where it lasts.
+    /// How many milliseconds it lasts, where it has a duration.
     pub lasts: u64,
-    /// What.
+    /// The kind of fault.
     pub what: Trouble,
 }
 
-/// Kinds of message, as faults tell them apart.
+/// The kinds of message that faults tell apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Kind {
     /// A newcomer asks to be let in.
     Join,
-    /// It has the snapshot.
+    /// A newcomer says that it has the snapshot.
     Installed,
-    /// Addresses.
+    /// The addresses of nodes.
     Contacts,
     /// Ops.
     Ops,
     /// Acknowledgements and promises.
     Vector,
-    /// Timestamps were too far ahead.
+    /// A node says that timestamps were too far ahead.
     Skewed,
     /// A piece of a snapshot.
     Snapshot,
-    /// A newcomer is to be let in.
+    /// A sponsor nominates a newcomer.
     Nominate,
-    /// The receiver is out.
+    /// The receiver is told that it is evicted.
     Evicted,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds of message.
     pub const ALL: [Self; 9] = [
         Self::Join,
         Self::Installed,
@@ -53,76 +53,76 @@ impl Kind {
     ];
 }
 
-/// What happens to messages of one kind on one way of a link.
+/// A fault of the messages of one kind in one direction of a link.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pick {
-    /// Who sends them.
+    /// The sender.
     pub from: Host,
-    /// To whom.
+    /// The receiver.
     pub to: Host,
-    /// Which.
+    /// The kind of message.
     pub kind: Kind,
-    /// So many of a hundred are lost.
+    /// The percentage of these messages that are lost.
     pub lost: u64,
-    /// The others take so many milliseconds longer.
+    /// The milliseconds by which the others are late.
     pub late: u64,
 }
 
-/// How a copy of a data directory runs in the place of the directory.
+/// How a copy of a data directory runs in place of the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CopyRun {
-    /// The machine's clock goes back together with its disk, as with a snapshot of a whole machine.
+    /// True where the machine's clock goes back together with its disk, as with a snapshot of a whole machine.
     #[serde(default)]
     pub clock: bool,
-    /// Clients reach the node also where it is going to find out that its directory is not its latest.
+    /// True where clients reach the node even if it is going to find out that its directory is not the latest.
     #[serde(default)]
     pub served: bool,
 }
 
-/// Kinds of trouble.
+/// The kinds of fault.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Trouble {
-    /// The process dies and starts again; so many of a hundred batches not yet synced are found on the disk.
+    /// The process dies and starts again. Some of the batches that were not synced may be found on the disk.
     Crash {
-        /// Whose.
+        /// The machine.
         host: Host,
-        /// In order, so many of a hundred.
+        /// The percentage of unsynced batches that are kept, in order.
         kept: u64,
     },
-    /// The same, in the middle of a step: after so many of its outputs.
+    /// The process dies in the middle of a step and starts again.
     CrashWithin {
-        /// Whose.
+        /// The machine.
         host: Host,
-        /// Outputs that still get out.
+        /// The number of outputs of that step that still get out.
         outputs: usize,
     },
-    /// The process stands still.
+    /// The process is paused.
     Pause(Host),
     /// An fsync fails; the node must stop, and starts again afterwards.
     DiskFails(Host),
-    /// There is no room for what is written; the node must stop, and starts again once there is.
+    /// There is no space on the disk. The node must stop, and starts again once there is space.
     DiskFull(Host),
-    /// Fsyncs take so many times as long.
+    /// Fsyncs take this many times as long.
     SlowDisk(Host, u64),
-    /// While the process is down its data directory is put back as it was so many milliseconds before. Where every other
-    /// member knows of something that the copy lacks it must not go on; where nobody does it goes on; where some do this is
-    /// a crash, because no comparison would find it for sure.
+    /// While the process is down, its data directory is put back as it was some time before. Where every other member
+    /// knows of something that the copy lacks, the node must not go on; where no member does, it goes on. Where only
+    /// some do, this counts as a crash, because no comparison would find it for sure.
     OldDisk {
-        /// Whose.
+        /// The machine.
         host: Host,
-        /// How old.
+        /// The age of the copy in milliseconds.
         back: u64,
         /// How the copy runs.
         #[serde(default)]
         run: CopyRun,
     },
-    /// A data directory is copied, and the node goes on, cut off from all others, until so many milliseconds are over;
-    /// then the copy runs in its place, and later the directory itself again, which must not go on where all others have
-    /// seen what the copy did.
+    /// A data directory is copied, and the node goes on for some time, cut off from all others. Then the copy runs in
+    /// its place, and later the directory itself again, which must not go on where all others have seen what the copy
+    /// did.
     Cloned {
-        /// Whose.
+        /// The machine.
         host: Host,
-        /// How long it goes on alone.
+        /// The milliseconds for which the node goes on alone.
         alone: u64,
         /// How the copy runs, and the directory itself after it.
         #[serde(default)]
@@ -130,45 +130,45 @@ pub enum Trouble {
     },
     /// Nothing passes between the hosts in the list and the rest.
     Split(Vec<Host>),
-    /// The hosts in the list and the rest see each other only through one.
+    /// The hosts in the list and the others see each other only through one host.
     Bridge {
-        /// Whom all see.
+        /// The host that all see.
         over: Host,
-        /// One half.
+        /// One half of the others.
         side: Vec<Host>,
     },
-    /// Each sees only the hosts before and after it.
+    /// Each host sees only the host before it and the host after it.
     Ring,
     /// Nothing passes between these pairs.
     Cut(Vec<(Host, Host)>),
     /// Nothing passes from the first to the second of these pairs.
     OneWay(Vec<(Host, Host)>),
-    /// A link is down and up in turn, for so many milliseconds each.
+    /// A link is down and up in turn, for this many milliseconds each time.
     Flaps(Host, Host, u64),
-    /// The link takes so many times as long.
+    /// The latency of the link is this many times as long.
     SlowLink(Host, Host, u64),
-    /// The link carries so many bytes a second, each way.
+    /// The link carries this many bytes a second in each direction.
     Narrow(Host, Host, u64),
-    /// So many of a hundred messages are lost on the link, both ways.
+    /// This percentage of messages is lost on the link, in both directions.
     Lossy(Host, Host, u64),
     /// Messages of one kind are lost or late.
     Picky(Pick),
-    /// The connection dies.
+    /// The connection breaks.
     Kill(Host, Host),
-    /// A clock is set by so many milliseconds.
+    /// A clock is changed by this many milliseconds.
     ClockStep(Host, i64),
-    /// The same, and later back again by as many.
+    /// A clock is changed by this many milliseconds, and later changed back.
     ClockOff(Host, i64),
-    /// The same, while the process is down.
+    /// A clock is changed by this many milliseconds while the process is down.
     ClockStepDown(Host, i64),
     /// A clock stands still, and then goes on from where it stood.
     Frozen(Host),
-    /// A clock goes fast from now on, by so many parts per million.
+    /// From now on a clock is too fast, by this many parts per million.
     Drift(Host, i64),
 }
 
 impl Trouble {
-    /// The directed links that it cuts among so many machines.
+    /// Returns the directed links that the fault cuts, among this many machines.
     #[must_use]
     pub fn severed(&self, hosts: usize) -> Vec<(Host, Host)> {
         let between = |cut: &dyn Fn(Host, Host) -> bool| {
@@ -187,7 +187,8 @@ impl Trouble {
         }
     }
 
-    /// The machine that it befalls, where it befalls one; otherwise the first of those concerned, or the first of all.
+    /// Returns the machine that has the fault. Otherwise it is the first machine that is concerned, or the first of
+    /// all.
     #[must_use]
     pub fn host(&self) -> Host {
         match self {
@@ -202,7 +203,7 @@ impl Trouble {
         }
     }
 
-    /// The machines that it concerns.
+    /// Returns the machines that are concerned.
     #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
         match self {
@@ -216,7 +217,7 @@ impl Trouble {
         }
     }
 
-    /// The same with other names for the hosts; none where it concerns one that has none.
+    /// Returns the fault with its hosts renamed; none where it concerns a host without a new name.
     #[must_use]
     pub fn renamed(&self, name: &dyn Fn(Host) -> Option<Host>) -> Option<Self> {
         let both = |a: &Host, b: &Host| Some((name(*a)?, name(*b)?));

@@ -1,8 +1,8 @@
-//! A run as a picture: one HTML page that needs nothing else, with a lane for each node in virtual time, what travelled
-//! between them, what went wrong, and what became of each registration there.
+//! Draws a run as one HTML page that needs nothing else. It has a lane for each node in virtual time, and shows the
+//! messages between nodes, the faults, and the outcome of each registration at each node.
 //!
-//! `picture` turns a trace into data; the scripts next to it show that: `scale.js` virtual time, `lanes.js` and
-//! `marks.js` the canvas, `words.js` the tables, `page.js` the controls.
+//! `picture` turns a trace into data, and the scripts next to it show the data: `scale.js` the virtual time, `lanes.js`
+//! and `marks.js` the canvas, `words.js` the tables, `page.js` the controls.
 
 use crate::plan::Plan;
 use crate::run::{Report, run_traced};
@@ -22,12 +22,12 @@ const JS: [&str; 5] = [
     include_str!("page.js"),
 ];
 
-/// Runs a plan and tells what happened as an HTML page.
+/// Runs a plan and returns the run as an HTML page.
 #[must_use]
 pub fn page(plan: &Plan) -> (Report, String) {
     let (report, run) = run_traced(plan, true);
     let picture = picture::of(&run, &report);
-    // A `<` could end the element that the data stands in; in JSON it can only be within a string.
+    // A `<` could end the element that holds the data. In JSON it can only be inside a string.
     let data = match serde_json::to_string(&picture) {
         Ok(data) => data.replace('<', "\\u003c"),
         Err(error) => panic!("a picture is plain data: {error}"),
@@ -40,7 +40,7 @@ pub fn page(plan: &Plan) -> (Report, String) {
         ("{{data}}", data),
         ("{{js}}", JS.concat()),
     ];
-    // In order and each once, so that nothing that is put in is searched.
+    // The parts are put in in order and once each, so text that was put in is not searched for further marks.
     let mut rest = HTML;
     for (mark, text) in parts {
         let (before, after) = rest.split_once(mark).unwrap_or((rest, ""));

@@ -1,4 +1,4 @@
-//! From a trace to what the page draws.
+//! Turns a trace into the data that the page draws.
 
 use super::rows::{End, Machine, Picture};
 use super::{reader, registrations};
@@ -9,10 +9,10 @@ use crate::run::{Failure, Report, Run};
 use crate::world::ids::{EPOCH, node_id};
 use crate::world::net::Micros;
 
-/// Faint messages that a page shows at most, so that it stays below some megabytes.
+/// The greatest number of faint messages that a page shows, so that it stays below a few megabytes.
 const MOST_FAINT: usize = 4000;
 
-/// The picture of a run.
+/// Returns the picture of a run.
 pub(super) fn of(run: &Run, report: &Report) -> Picture {
     let world = &run.world;
     let plan = &world.plan;
@@ -61,7 +61,7 @@ fn end(report: &Report, at: Micros) -> End {
     End { at, kind, check: violation.check, text: violation.text.clone(), meaning: describe::check(violation.check) }
 }
 
-/// Leaves out the messages that say little and are farthest from any op.
+/// Leaves out the faint messages, which say little, that are farthest in time from any op.
 fn leave_faint_out(picture: &mut Picture) {
     let mut busy: Vec<Micros> = picture.ops.iter().map(|op| op.at).chain([picture.end.at]).collect();
     busy.sort_unstable();

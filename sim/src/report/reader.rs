@@ -1,4 +1,4 @@
-//! Reads the notes of a trace, one after the other, into a picture.
+//! Reads the notes of a trace in order, and adds them to a picture.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ pub(super) fn read(picture: &mut Picture, entries: &[Entry]) {
     reader.end(picture);
 }
 
-/// What has to be remembered from note to note.
+/// The state that is kept from one note to the next.
 #[derive(Default)]
 struct Reader {
     ops: BTreeMap<Stamp, usize>,
-    /// By host: ops in its memory only, and which of their takes.
+    /// For each host, the ops that are only in its memory: the index of the op, and of its `Take`.
     volatile: BTreeMap<Host, Vec<(usize, usize)>>,
-    /// Since when hosts are down, and why.
+    /// The hosts that are down, with the time since when and the reason.
     down: BTreeMap<Host, (Micros, &'static str)>,
     letters: BTreeMap<(Host, Host, Micros), usize>,
 }
@@ -90,7 +90,7 @@ impl Reader {
         picture.moment(at, host, "start", "the process starts".to_owned(), None);
     }
 
-    /// What was only in the memory of a process that is gone.
+    /// Marks what was only in the memory of a process that is gone as lost.
     fn forget(&mut self, picture: &mut Picture, host: Host) {
         let when = self.down.get(&host).map(|(from, _)| *from);
         for (op, take) in self.volatile.remove(&host).unwrap_or_default() {
@@ -201,7 +201,7 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
     }
 }
 
-/// A timestamp on the axis of virtual time, microseconds.
+/// Returns a timestamp on the axis of virtual time, in microseconds.
 fn clock(hlc: Hlc) -> i64 {
     let millis = i64::try_from(hlc.millis().0).unwrap_or(i64::MAX);
     millis.saturating_sub_unsigned(EPOCH).saturating_mul(1000)

@@ -1,4 +1,4 @@
-//! What became of each registration, by the oracle and by each node.
+//! The outcome of each registration, by the oracle and by each node.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn row(stamp: Stamp, register: &Register, verdicts: &Verdicts, picture: &Picture
     }
 }
 
-/// Those with a lesser stamp in one of its tenures, or of its id.
+/// Returns the registrations with a lesser stamp that claim one of the same tenures or have the same id.
 fn lost_to(stamp: Stamp, register: &Register, verdicts: &Verdicts) -> Vec<String> {
     let earlier = verdicts.fates.range(..stamp).filter(|(_, other)| {
         let twin = register.id.is_some() && other.register.id == register.id;

@@ -1,4 +1,4 @@
-//! What the page knows: the rows of its tables. Times are virtual microseconds since the start.
+//! The rows of the tables of which the page's data consists. Times are virtual microseconds since the start.
 
 use forename::clock::Stamp;
 use forename::log::{Op, Seq};
@@ -8,11 +8,11 @@ use crate::describe;
 use crate::plan::{Fault, Host, Plan, Trouble};
 use crate::world::net::Micros;
 
-/// Everything that the page knows.
+/// All data of the page.
 #[derive(Serialize)]
 pub(super) struct Picture {
     pub(super) plan: Plan,
-    /// The plan is what its seed makes: no file is needed to run it again.
+    /// True where the plan is exactly what its seed generates, so that no file is needed to run it again.
     pub(super) whole_seed: bool,
     pub(super) end: End,
     pub(super) epoch: u64,
@@ -28,11 +28,12 @@ pub(super) struct Picture {
     pub(super) bands: Vec<Band>,
     pub(super) moments: Vec<Moment>,
     pub(super) calls: Vec<Call>,
-    /// By host: when it changed and to what, as microseconds since the epoch; none where the process began anew.
+    /// For each host, the times at which its watermark changed, and the new value in microseconds since the epoch; none
+    /// where the process began anew.
     pub(super) watermarks: Vec<Vec<(Micros, Option<i64>)>>,
 }
 
-/// How the run ended, and when.
+/// How the run ended, and the time.
 #[derive(Serialize)]
 pub(super) struct End {
     pub(super) at: Micros,
@@ -50,32 +51,32 @@ pub(super) struct Machine {
     pub(super) sponsor: Option<Host>,
 }
 
-/// An op and where it came to be known.
+/// An op, and where it became known.
 #[derive(Serialize)]
 pub(super) struct OpRow {
     #[serde(skip)]
     pub(super) op: Op,
     pub(super) stamp: String,
     pub(super) hlc: String,
-    /// The timestamp, microseconds since the epoch.
+    /// The timestamp in microseconds since the epoch.
     pub(super) clock: i64,
     pub(super) host: Host,
     pub(super) seq: Seq,
     pub(super) at: Micros,
     pub(super) kind: &'static str,
     pub(super) label: String,
-    /// The stamp of the registration that it speaks of.
+    /// The stamp of the registration that the op is about.
     pub(super) about: Option<String>,
     pub(super) takes: Vec<Take>,
 }
 
-/// An op comes into a host's memory.
+/// An op that comes into a host's memory.
 #[derive(Serialize)]
 pub(super) struct Take {
     pub(super) host: Host,
     pub(super) at: Micros,
     pub(super) durable: Option<Micros>,
-    /// A crash took it away again.
+    /// The time at which a crash removed it again.
     pub(super) lost: Option<Micros>,
 }
 
@@ -85,13 +86,13 @@ pub(super) struct LetterRow {
     pub(super) to: Host,
     pub(super) at: Micros,
     pub(super) arrives: Option<Micros>,
-    /// It died on its way.
+    /// True where the message died on its way.
     pub(super) died: bool,
-    /// It is the one that broke the rule.
+    /// True where the message is the one that broke the rule.
     pub(super) stopped: bool,
     pub(super) kind: &'static str,
     pub(super) text: String,
-    /// Stamps of ops.
+    /// The stamps of the ops in the message.
     pub(super) ops: Vec<String>,
     pub(super) promise: Option<String>,
 }
@@ -105,7 +106,7 @@ pub(super) struct FaultRow {
     pub(super) severed: Vec<(Host, Host)>,
 }
 
-/// Something that lasts on one lane.
+/// Something that lasts for some time on one lane.
 #[derive(Serialize)]
 pub(super) struct Band {
     pub(super) host: Host,
@@ -115,14 +116,14 @@ pub(super) struct Band {
     pub(super) text: String,
 }
 
-/// Something that happens on one lane.
+/// Something that happens at one moment on one lane.
 #[derive(Serialize)]
 pub(super) struct Moment {
     pub(super) at: Micros,
     pub(super) host: Host,
     pub(super) kind: &'static str,
     pub(super) text: String,
-    /// The registration's stamp, where it is about one.
+    /// The stamp of the registration, where it is about one.
     pub(super) stamp: Option<String>,
 }
 
@@ -138,7 +139,7 @@ pub(super) struct Call {
     pub(super) told: Option<(Micros, String, Option<String>)>,
 }
 
-/// A registration, in the order of stamps.
+/// A registration. The rows are in the order of stamps.
 #[derive(Serialize)]
 pub(super) struct Registration {
     pub(super) stamp: String,
@@ -147,16 +148,16 @@ pub(super) struct Registration {
     pub(super) owner: String,
     pub(super) host: Host,
     pub(super) claims: Vec<Claim>,
-    /// Its expiry, by whichever clock is right.
+    /// Its expiry, by a clock that is right.
     pub(super) expires: Option<String>,
     pub(super) replaces: Option<(String, String)>,
-    /// What the oracle says: `won`, `lost`, `twin`, or `gone` where no log has it any more.
+    /// The verdict of the oracle: `won`, `lost`, `twin`, or `gone` where no log has the op any more.
     pub(super) fate: &'static str,
-    /// Stamps of those that came first.
+    /// The stamps of the registrations that came first.
     pub(super) lost_to: Vec<String>,
-    /// Its names that have ended, by the oracle.
+    /// The names that have ended, by the oracle.
     pub(super) ended: Vec<String>,
-    /// By host: the latest word of its feed, and when it said so; none where it never heard of it.
+    /// For each host, the last event in its feed and its time; none where the host never knew of the registration.
     pub(super) hosts: Vec<Option<(&'static str, Micros)>>,
 }
 

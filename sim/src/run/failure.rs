@@ -1,8 +1,8 @@
-//! How a run fails.
+//! The kinds of failure of a run.
 
 use crate::violation::Violation;
 
-/// How a run ended.
+/// The reason why a run failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
     /// Something happened that must never happen.
@@ -14,7 +14,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What was broken.
+    /// Returns the violation.
     #[must_use]
     pub fn violation(&self) -> &Violation {
         let (Self::Safety(violation) | Self::Liveness(violation) | Self::Crash(violation)) = self;

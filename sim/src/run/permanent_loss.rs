@@ -1,7 +1,7 @@
-//! The end of a run after which some machines stay lost: down, cut off, mute, or stopped for good. The others, the core,
-//! must come to agree on all that any of them holds, answer all requests, decide everything that can be decided without
-//! the lost ones, and nothing else. Where members come or go at the same time, that is left to what follows: an operator
-//! puts the lost out (`way_out`), and everything is decided.
+//! The end of a run in which some machines stay lost: down, cut off, mute, or stopped for good. The others are the
+//! core. They must agree on all that any of them holds, answer all requests, decide everything that can be decided
+//! without the lost machines, and nothing else. Where members come or go at the same time, the next phase decides
+//! (`way_out`): an operator evicts the lost, and then everything is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,34 +22,34 @@ use crate::violation::{Checked, Violation, broken};
 use crate::world::World;
 use crate::world::net::Micros;
 
-/// Who is left, and what the lost ones promised before.
+/// The machines that are left, and what the lost ones promised.
 struct Core {
     hosts: Vec<Host>,
     lost: Vec<Host>,
     promised: BTreeMap<NodeId, Hlc>,
 }
 
-/// What the core holds together, and what follows from it.
+/// The ops that the core holds together, and what follows from them.
 struct Truth {
-    /// Members that are lost.
+    /// The members that are lost.
     silent: BTreeSet<NodeId>,
-    /// Whether the core is a majority of the members.
+    /// True where the core is a majority of the members.
     majority: bool,
     watermark: Hlc,
-    /// By all ops that the core holds.
+    /// The verdicts by all ops that the core holds.
     known: Verdicts,
-    /// By those at or below the watermark, of which there are no others.
+    /// The verdicts by the ops at or below the watermark. There are no other ops there.
     early: Verdicts,
 }
 
-/// Members that come or go when machines are lost may not get on before an operator puts the lost out. After so long
-/// nothing more is waited for.
+/// How long members that come or go are waited for, in microseconds. They may make no progress before an operator
+/// evicts the lost.
 const MOVING: Micros = 20_000_000;
 
-/// Something to wait for, or none; or a rule was broken.
+/// What is still waited for, none where nothing is; or the rule that was broken.
 type Open = Result<Option<String>, Violation>;
 
-/// Lets the core come to rest without the lost, and checks what it says then.
+/// Lets the core come to rest without the lost machines, and checks its state then.
 pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
     let all = 0..world.machines.len();
     let core = Core {
@@ -61,8 +61,8 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
             .map(|n| (n, world.books.ledger.promised(n)))
             .collect(),
     };
-    // Until connections to the lost are given up, what their clocks last said still counts.
-    // And one that starts waits for a majority to compare logs with.
+    // Until connections to the lost are given up, the last readings of their clocks still count. A node that starts
+    // waits for a majority to compare logs with.
     let later = world.now + world.plan.links.idle * 1000 + 6_000_000;
     world.run_until(later).map_err(Failure::Safety)?;
     core.claims(world).map_err(Failure::Safety)?;
@@ -93,7 +93,7 @@ pub(crate) fn finish(world: &mut World, lost: &[Host]) -> Result<(), Failure> {
 }
 
 impl Core {
-    /// Those that have a state; a newcomer whose sponsor is lost has none.
+    /// Returns the hosts of the core that have a state. A newcomer whose sponsor is lost has none.
     fn installed(&self, world: &World) -> Vec<Host> {
         let installed = |host: &&Host| {
             let replica = world.machines[**host].replica();
@@ -102,19 +102,20 @@ impl Core {
         self.hosts.iter().filter(installed).copied().collect()
     }
 
-    /// Those of them that are members, as they know.
+    /// Returns the hosts of the core that know themselves to be members.
     fn members(&self, world: &World) -> Vec<Host> {
         let member = |host: &Host| world.machines[*host].is_member();
         self.installed(world).into_iter().filter(member).collect()
     }
 
-    /// Whether the lost ones, who cannot be heard, were a majority and have evicted one of these for being silent.
+    /// Returns true where a member of the core is evicted. That happens where the lost ones, which cannot be heard,
+    /// were a majority and evicted it for being silent.
     fn is_put_out(&self, world: &World) -> bool {
         let members = self.members(world);
         members.iter().any(|host| world.books.ledger.is_out(world.machines[*host].node))
     }
 
-    /// Whether members come or go, so that what can be decided without the lost ones is not plain.
+    /// Returns true where members come or go, so that it is not clear what can be decided without the lost ones.
     fn moves(&self, world: &mut World) -> Result<bool, Violation> {
         let node = |host: Host| world.machines[host].node;
         let leaves = self.hosts.iter().any(|host| world.books.orders.wanted_to_leave(node(*host)));
@@ -130,7 +131,7 @@ impl Core {
         Ok(false)
     }
 
-    /// A client takes a new name at each member: it is answered.
+    /// Checks that each member answers a client that claims a new name.
     fn claims(&self, world: &mut World) -> Checked {
         for host in self.installed(world) {
             let member = |world: &World| world.machines[host].is_member();
@@ -140,9 +141,9 @@ impl Core {
             let names = vec![NameRef { namespace: "username".to_owned(), name: format!("latecomer{host}") }];
             let request = RegisterRequest { owner: "owner0".to_owned(), names, ..RegisterRequest::default() };
             match ask(world, host, Command::Register(request))? {
-                // Whether it has a reason for this was looked at already.
+                // Another check has already looked at whether the refusal has a reason.
                 Some(Ok(Answer::Registration(_)) | Err(Refusal::ClockSuspect { .. } | Refusal::Leaving)) => {}
-                // It has just learnt that it is out.
+                // The node has just learnt that it is evicted.
                 Some(Err(Refusal::NotMember)) | None if !member(world) => {}
                 other => return broken("core", format!("host {host} does not take a new name: {other:?}")),
             }
@@ -150,12 +151,12 @@ impl Core {
         Ok(())
     }
 
-    /// What the core has yet to do.
+    /// Returns what the core has yet to do.
     fn open(&self, world: &mut World) -> Open {
         if let Some(host) = self.hosts.iter().find(|host| !world.machines[**host].is_up()) {
             return Ok(Some(format!("host {host} is down")));
         }
-        // A newcomer that waits for a lost one decides nothing.
+        // A newcomer that waits for a lost machine decides nothing.
         let members = self.members(world);
         let Some(first) = members.first().copied() else { return Ok(None) };
         if let Some(host) =
@@ -181,7 +182,7 @@ impl Core {
             let open = truth.check(world, *host);
             let now = world.machines[*host].replica().map(|replica| replica.watermark());
             if !truth.silent.is_empty() && now != Some(truth.watermark) {
-                // The last word of a lost one was still on its way.
+                // The last message of a lost machine was still on its way.
                 return Ok(Some(format!("the watermark of host {host} moves")));
             }
             if let Some(text) = open? {
@@ -192,14 +193,14 @@ impl Core {
         Ok((calls > 0).then(|| format!("{calls} requests have no reply")))
     }
 
-    /// What follows from what the core holds; or why that cannot be said yet.
+    /// Returns what follows from the ops of the core, or the reason why that is not known yet.
     #[allow(clippy::type_complexity)]
     fn truth(&self, world: &World, first: Host, views: &[Cluster]) -> Result<Result<Truth, String>, Violation> {
         let applied = world.books.ledger.applied(first);
         let held = |op: &&Op| applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
         let ops: Vec<&Op> = world.books.ledger.ops().filter(held).collect();
         let members: BTreeSet<_> = views[0].members.iter().map(|view| view.node).collect();
-        // Earlier incarnations of the lost, and of those who live on, say nothing any more either.
+        // Earlier incarnations of any machine promise nothing more either.
         let silent: BTreeSet<_> = members.iter().copied().filter(|node| is_dead(world, *node)).collect();
         let watermark = views.iter().map(|view| view.watermark).min().unwrap_or_default();
         for node in &silent {
@@ -209,7 +210,7 @@ impl Core {
                 broken("core", text)?;
             }
         }
-        // The best that any of the core may believe of each that is lost.
+        // The greatest promise of a lost member that any host of the core may believe.
         let word = |node: &NodeId| {
             let said = views.iter().flat_map(|view| &view.members).filter(|view| view.node == *node);
             said.map(|view| view.promise).max().unwrap_or_default()
@@ -220,7 +221,7 @@ impl Core {
             return Ok(Err(format!("the watermark is {watermark}, below {least}, or not the same everywhere")));
         }
         Ok(Ok(Truth {
-            // Newcomers that are half-way in count among those who would have to hold an op.
+            // Members among the newcomers that are still joining count in the majority that must hold an op.
             majority: 2 * (members.len() - silent.len()) > views[0].members.len(),
             silent,
             watermark,
@@ -229,7 +230,8 @@ impl Core {
         }))
     }
 
-    /// What a lost member said at most: its last promise or op, or its admission where it said nothing.
+    /// Returns the greatest timestamp that a lost member has promised or used. For a member that said nothing it is
+    /// that of its admission.
     fn limit(&self, world: &World, node: NodeId, ops: &[&Op]) -> Hlc {
         let words = ops.iter().filter(|op| match &op.body {
             _ if op.node == node => true,
@@ -242,14 +244,15 @@ impl Core {
 }
 
 impl Truth {
-    /// What a host has yet to decide.
+    /// Returns what a host has yet to decide.
     fn check(&self, world: &mut World, host: Host) -> Open {
         let firsts = self.known.by_id();
         let owners: BTreeSet<_> = firsts.values().map(|(_, fate)| fate.register.owner.clone()).collect();
         let mut seen = 0;
         for owner in owners {
             for view in owner_views(world, host, &owner)? {
-                // Its own node keeps it, and newcomers that this node gave a snapshot.
+                // A void registration stays at the node that took it, and at newcomers that had a snapshot from that
+                // node.
                 let rejected = view.status == Status::Rejected && world.books.ledger.is_in_the_void(view.id);
                 if rejected || world.books.rejected_in_the_void(view.id) {
                     continue;
@@ -265,18 +268,18 @@ impl Truth {
             }
         }
         rules::check(world, host, &self.known)?;
-        // What was erased is nobody's any more, and what is to be erased still is somebody's.
+        // An erased registration has no owner any more; one that is to be erased may still have its owner.
         let erased = firsts.values().filter(|(_, fate)| fate.erased).count();
         let right = (firsts.len() - erased..=firsts.len()).contains(&seen);
         Ok((!right).then(|| format!("host {host} lists {seen} of {} registrations", firsts.len())))
     }
 
-    /// The greatest stamp at the watermark.
+    /// Returns the greatest stamp at the watermark.
     fn last(&self) -> Stamp {
         Stamp { hlc: self.watermark, node: NodeId(u64::MAX) }
     }
 
-    /// Everything earlier has arrived: with a majority all of it is decided.
+    /// Checks a registration at or below the watermark. All earlier ops have arrived, so with a majority it is decided.
     fn below(&self, host: Host, view: &Registration) -> Open {
         let Some(fate) = self.early.fates.get(&view.stamp) else { return Ok(None) };
         let wanted = if fate.won { Status::Confirmed } else { Status::Rejected };
@@ -291,7 +294,8 @@ impl Truth {
         Ok(open.then(|| format!("host {host}: {} is {:?}, ended {ended:?}", view.stamp, view.status)))
     }
 
-    /// A lost member may have been earlier: nothing is confirmed or ends, and whom it waits for is named.
+    /// Checks a registration above the watermark. A lost member may have an earlier op, so nothing is confirmed or
+    /// ends, and the node names the members that it waits for.
     fn above(&self, host: Host, view: &Registration) -> Open {
         let Some(fate) = self.known.fates.get(&view.stamp) else { return Ok(None) };
         let chosen = fate.register.id.is_some();

@@ -1,8 +1,8 @@
-//! A disaster: all machines are down, one directory is left, and a new cluster is made of it.
+//! Recovery from a disaster: all machines are down, and a new cluster is made from one directory.
 //!
-//! It goes on alone and decides by itself whatever was open. The others turn out to live and come in under their next ids;
-//! what was not saved they register again. Only where the directory has everything that anybody was told to be final may
-//! rest on, because a disaster that loses more takes that back.
+//! The new cluster goes on alone and decides by itself everything that was open. Then the other machines come back
+//! under their next ids, and register anew what the directory lacked. This is done only where the directory has
+//! everything that a final outcome may rest on, because a disaster that loses more takes such outcomes back.
 
 use crate::ask::cluster;
 use crate::plan::{Ending, Host};
@@ -11,11 +11,11 @@ use crate::violation::Violation;
 use crate::world::machine::{Machine, Stage, WELL};
 use crate::world::{World, process};
 
-/// Within how long the new cluster's only member must have decided everything, microseconds: the grace of its start, and
-/// some for its clock, which may have to come past its last promise.
+/// The time in microseconds within which the new cluster's only member must have decided everything: the grace of its
+/// start, and some time for its clock, which may have to pass its last promise.
 const WITHIN: u64 = 30_000_000;
 
-/// Where the plan says so, makes a new cluster of what a host has.
+/// Makes a new cluster from a host's directory, where the plan says so.
 pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
     let Some(host) = world.plan.recovers.filter(|_| world.plan.ending == Ending::Healed) else { return Ok(()) };
     let is_member = world.machines[host].is_member();
@@ -26,7 +26,7 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
         return Ok(());
     }
     world.mark("a cluster is recovered");
-    // Nothing goes wrong any more, and nobody else is there yet.
+    // There are no more faults, and no other machine runs yet.
     world.net.heal();
     world.machines.iter_mut().filter(|machine| machine.host != host).for_each(|machine| machine.stage = Stage::Waiting);
     let now = world.now;
@@ -50,10 +50,11 @@ pub(crate) fn recover(world: &mut World) -> Result<(), Failure> {
             Some(_) => {}
         }
     }
-    // One after the other: several that met before they heard of the new cluster would decide something as the old one.
+    // The others start one after the other. Several that met before they heard of the new cluster would decide
+    // something as the old cluster.
     for other in (0..world.machines.len()).filter(|other| *other != host) {
         world.machines[other].stage = Stage::Present;
-        // Its operator is told where that is.
+        // Its operator is told the address of the new cluster.
         world.machines[other].named.insert(host);
         world.machines[other].clock.set_right(world.now, 0);
         process::start(world, other).map_err(Failure::Safety)?;
@@ -70,15 +71,15 @@ fn failed(text: String) -> Failure {
     Failure::Safety(Violation { check: "recovery", text })
 }
 
-/// Whether a host's directory is that of a member, and has all that anything final may rest on.
+/// Returns true where a host's directory is that of a member, and has everything that a final outcome may rest on.
 fn may_recover(world: &World, host: Host) -> bool {
     let machine = &world.machines[host];
     let watermark = world.books.ledger.greatest_watermark();
     let early = watermark.max(world.books.outcomes.latest());
     let has_all = world.books.ledger.ops().filter(|op| op.hlc <= early).all(|op| op.seq <= machine.disk.log(op.node));
     let alone = world.machines.iter().any(|machine| machine.is_old() || machine.stage.has_left());
-    // Whoever it has never heard of, and has a state of the old cluster, would be a stranger to the new one; and whoever has
-    // never heard of it would not find it.
+    // A machine with a state of the old cluster must be known to this directory and must know it. Otherwise it would be
+    // a stranger to the new cluster, or would not find it.
     let known = world.books.ledger.known_by(&machine.disk, world.plan.founders);
     let knows_it =
         |other: &Machine| world.books.ledger.known_by(&other.disk, world.plan.founders).contains(&machine.node);
@@ -88,7 +89,7 @@ fn may_recover(world: &World, host: Host) -> bool {
     has_all && all_known && machine.disk.is_whole() && !alone && !is_out && !machine.stage.is_gone()
 }
 
-/// What the new cluster's only member has yet to do.
+/// Returns what the new cluster's only member has yet to do.
 fn open(world: &mut World, host: Host) -> Result<Option<String>, Violation> {
     let Some(view) = cluster(world, host)? else { return Ok(Some(format!("host {host} does not answer"))) };
     let alone = view.member && view.members.len() == 1;

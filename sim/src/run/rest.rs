@@ -1,4 +1,4 @@
-//! Whether a cluster has come to rest, and if not what is still open.
+//! Finds out whether a cluster has come to rest and, if not, what is still open.
 
 use forename::clock::NodeId;
 
@@ -9,7 +9,7 @@ use crate::violation::Violation;
 use crate::world::World;
 use crate::world::ids::host_of;
 
-/// What is still open; none where the cluster has come to rest.
+/// Returns what is still open; none where the cluster has come to rest.
 pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> {
     let all_over = world.books.ledger.all_over();
     let present = world.present();
@@ -30,7 +30,7 @@ pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> 
         if view.as_ref().is_none_or(|view| view.pending > 0 || view.members.len() != present.len()) {
             return Ok(Some(format!("host {host} has undecided registrations")));
         }
-        // Until it is done nobody can tell what a majority is, so nothing more is decided.
+        // Until the eviction is done nobody can tell which members a majority needs, so nothing more is decided.
         if view.is_some_and(|view| view.eviction.is_some()) {
             return Ok(Some(format!("host {host} knows of an eviction that is not done")));
         }
@@ -47,7 +47,7 @@ pub(crate) fn unsettled(world: &mut World) -> Result<Option<String>, Violation> 
     Ok((open > 0).then(|| format!("{open} requests have no reply")))
 }
 
-/// The cluster as each node sees it, for the text of a failure.
+/// Describes the cluster as each node sees it, for the text of a failure.
 pub(crate) fn seen(world: &mut World) -> Result<String, Violation> {
     let mut text = String::new();
     for host in world.present() {
@@ -68,7 +68,7 @@ pub(crate) fn seen(world: &mut World) -> Result<String, Violation> {
     Ok(text)
 }
 
-/// A host and which life of its node it is.
+/// Returns a host and the incarnation of its node as text.
 fn host_text(node: NodeId) -> String {
     match node.incarnation() {
         0 => host_of(node).to_string(),
@@ -76,7 +76,7 @@ fn host_text(node: NodeId) -> String {
     }
 }
 
-/// Whether any node knows of an eviction or a departure that is not done.
+/// Returns true where any node knows of an eviction or a departure that is not done.
 pub(crate) fn is_going(world: &mut World) -> Result<bool, Violation> {
     for host in world.present() {
         if cluster(world, host)?.is_some_and(|view| view.eviction.is_some()) {
@@ -86,7 +86,7 @@ pub(crate) fn is_going(world: &mut World) -> Result<bool, Violation> {
     Ok(false)
 }
 
-/// Whether a node has no process that it could come back with: its machine is lost, or has left, or is another node by now.
+/// Returns true where no process of a node can come back: its machine is lost, has left, or is another node by now.
 pub(crate) fn is_dead(world: &World, node: NodeId) -> bool {
     let machine = world.machines.get(host_of(node));
     machine.is_none_or(|machine| machine.stage.is_lost() || machine.stage.has_left() || machine.node != node)

@@ -1,6 +1,6 @@
-//! The end of every run. While more than half of the members are alive, in reach and asked by nobody to go, nobody is
-//! bricked: an operator who follows what the product says puts the dead out, everything is decided, clients take new
-//! names and see them confirmed in the usual time, and a fresh machine is let in.
+//! The end of every run: no cluster is stuck for ever. While more than half of the members are alive, in reach and not
+//! asked to leave, an operator who follows the messages of the product evicts the dead. Then everything is decided,
+//! clients take new names that are confirmed in the usual time, and a new machine is let in.
 
 use std::collections::BTreeSet;
 
@@ -20,25 +20,25 @@ use crate::world::ids::host_of;
 use crate::world::net::Micros;
 use crate::world::{World, contact, healing, process};
 
-/// How long a name that is taken while everything works may take to be confirmed everywhere: what a cluster with the
-/// slowest links and disks of the plans took at most in some ten thousand seeds, and half as much again.
+/// The time within which a name that is taken while everything works must be confirmed everywhere. It is the most that
+/// a cluster with the slowest links and disks of the plans took in some ten thousand seeds, and half as much again.
 const USUAL: Micros = 15_000_000;
 
-/// Timestamps that are ahead by so much are taken by nodes with right clocks, milliseconds: half of `max_clock_skew`.
+/// How far ahead timestamps may be that nodes with right clocks take, in milliseconds: half of `max_clock_skew`.
 const AHEAD: u64 = 5000;
 
-/// How often an operator looks.
+/// How often an operator looks at the cluster.
 const LOOK: Micros = 1_000_000;
 
-/// What an operator does.
+/// The operator.
 #[derive(Default)]
 struct Operator {
-    /// Whom she wanted out, and why a node refused it last.
+    /// The members that she wanted to evict, and why a node refused it last.
     refusals: Vec<(NodeId, Host, Refusal)>,
 }
 
-/// An operator puts out whoever is lost, until the cluster has come to rest. False where no way out is owed: no majority is
-/// left that nobody asked to go.
+/// Lets an operator evict the lost members until the cluster has come to rest. Returns false where no way out is owed:
+/// the members that nobody asked to go are no majority.
 pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     let mut operator = Operator::default();
@@ -63,14 +63,15 @@ pub(crate) fn put_out_the_lost(world: &mut World) -> Result<bool, Failure> {
 }
 
 impl Operator {
-    /// She looks at the cluster as each node shows it, and puts out the dead whom it names, at any node that takes the order.
+    /// She looks at the cluster as each node shows it, and evicts the dead members that it names, at each node that
+    /// accepts it.
     fn acts(&mut self, world: &mut World) -> Checked {
         self.refusals.clear();
         for host in world.present() {
             let Some(view) = cluster(world, host)?.filter(|view| view.member) else { continue };
             for node in named(&view).into_iter().filter(|node| is_dead(world, *node)).collect::<Vec<_>>() {
                 let begun = view.members.iter().any(|member| member.node == node && !member.frozen_by.is_empty());
-                // Some member has frozen it: the others join by themselves.
+                // Some member has already frozen the dead one, and the others will do so by themselves.
                 if begun {
                     continue;
                 }
@@ -84,7 +85,7 @@ impl Operator {
     }
 }
 
-/// Whom a node says that something waits for, and the members that it is not connected to.
+/// Returns the members that a node says it waits for, and those that it is not connected to.
 fn named(view: &Cluster) -> BTreeSet<NodeId> {
     let waits = view.waiting_for.iter().map(|waiting| waiting.node);
     let unreached = view.members.iter().filter(|member| !member.connected).map(|member| member.node);
@@ -97,8 +98,8 @@ fn named(view: &Cluster) -> BTreeSet<NodeId> {
     waits.chain(unreached).chain(stay).chain(overdue).chain(leave).chain(joins).collect()
 }
 
-/// Brings back the nodes that were put out while they were away and reach nobody who could tell them so, because all members
-/// that they know have left. Their operators do what docs/operations.md says: `forename rejoin`, and a start with `--join`.
+/// Brings back nodes that were evicted while they were away and cannot learn it, because all members that they know
+/// have left. Their operators do what docs/operations.md says: `forename rejoin`, and a start with `--join`.
 pub(crate) fn bring_back(world: &mut World) -> Checked {
     let present = world.present();
     for host in present.iter().copied().filter(|host| is_astray(world, *host)).collect::<Vec<_>>() {
@@ -110,7 +111,7 @@ pub(crate) fn bring_back(world: &mut World) -> Checked {
         if let Err(why) = machine.rejoin(now) {
             return broken("rejoin", format!("host {host} cannot rejoin: {why}"));
         }
-        // It loses nothing by that, as one does whose directory is an old copy.
+        // The rejoin loses nothing here, unlike the rejoin of a node whose directory is an old copy.
         machine.restored = restored;
         machine.named.extend(present.iter().filter(|other| **other != host));
         process::start(world, host)?;
@@ -118,8 +119,8 @@ pub(crate) fn bring_back(world: &mut World) -> Checked {
     Ok(())
 }
 
-/// Whether a node takes itself for a member and is out, and none of those who are in contact with it, directly or through others
-/// that are members themselves, has heard of that: a newcomer tells nobody.
+/// Returns true where an evicted node believes that it is a member, and no member that it reaches, directly or through
+/// other members, knows of the eviction. Newcomers do not count, because a newcomer tells nobody.
 fn is_astray(world: &World, host: Host) -> bool {
     let node = world.machines[host].node;
     if !is_member(world, host) || !world.books.ledger.is_out(node) {
@@ -134,10 +135,10 @@ fn is_astray(world: &World, host: Host) -> bool {
     !reached.iter().any(|other| world.books.ledger.cuts_of(*other).contains_key(&node))
 }
 
-/// Whether more than half of the members are alive, in reach, and asked by nobody to go. A majority that evicts members for
-/// being silent has asked these to go. But where nothing else happens to the membership, it must be there to carry that out:
-/// evictions of that kind do not cross, and those who agreed to them do not go. Where they see different members, each has to
-/// see that majority.
+/// Returns true where more than half of the members are alive, in reach and not asked to go. An automatic eviction by a
+/// majority counts as asking. But where nothing else happens to the membership, that majority must be there to finish
+/// the eviction: such evictions do not cross, and the members that agreed to them do not go. Where nodes see different
+/// members, each of them must see that majority.
 pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     let mut any = false;
     for host in world.present() {
@@ -164,8 +165,8 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
     Ok(any)
 }
 
-/// A cluster that has come to rest takes new names and lets a newcomer in. False where a member was evicted meanwhile, for
-/// being silent: then that is to come to its end first.
+/// Checks that a cluster at rest takes new names and lets a newcomer in. Returns false where a member was evicted
+/// meanwhile for being silent: that eviction must end first.
 pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<bool, Failure> {
     let present = world.present();
     if present.is_empty() {
@@ -198,8 +199,8 @@ fn is_member(world: &World, host: Host) -> bool {
     world.machines[host].is_member()
 }
 
-/// Where the clocks of many were ahead, timestamps are ahead of the time now and cannot go back; that is over once the time
-/// has caught up with them. Where the clocks of few were, they never are.
+/// Waits until timestamps are not ahead of the time any more. Where the clocks of many were ahead, timestamps cannot go
+/// back, and the time has to catch up with them. Where the clocks of few were ahead, timestamps never are.
 fn await_the_present(world: &mut World) -> Result<(), Failure> {
     let deadline = world.now + world.plan.patience * 1000;
     loop {
@@ -218,8 +219,8 @@ fn await_the_present(world: &mut World) -> Result<(), Failure> {
     }
 }
 
-/// A client takes a new name at each of these nodes: those with right clocks take it, and it is confirmed everywhere in the
-/// usual time. False where one of them is put out meanwhile.
+/// Checks that each of these nodes with a right clock takes a new name, and that the names are confirmed everywhere in
+/// the usual time. Returns false where one of the nodes is evicted meanwhile.
 fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
     let mut taken = Vec::new();
     for host in hosts.iter().copied() {
@@ -229,9 +230,9 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
         let life = world.machines[host].life;
         match ask_patiently(world, host, Command::Register(request)).map_err(Failure::Safety)? {
             Some(Ok(Answer::Registration(view))) => taken.push(view.id),
-            // That it has a reason for this was looked at already.
+            // Another check has already looked at whether the refusal has a reason.
             Some(Err(Refusal::ClockSuspect { .. })) => world.mark("a node refuses names until its clock is right"),
-            // It agreed to leave, and went down before it said so.
+            // The node was asked to leave, and went down before it could say so.
             Some(Err(Refusal::Leaving)) if world.books.orders.wanted_to_leave(world.machines[host].node) => {
                 return Ok(false);
             }
@@ -245,7 +246,7 @@ fn takes_names(world: &mut World, hosts: &[Host]) -> Result<bool, Failure> {
     await_confirmed(world, &taken)
 }
 
-/// What was just taken is confirmed everywhere in the usual time.
+/// Waits until the new names are confirmed everywhere, in the usual time.
 fn await_confirmed(world: &mut World, taken: &[Uuid]) -> Result<bool, Failure> {
     let deadline = world.now + USUAL;
     let mut open: Vec<(Host, Uuid)> =

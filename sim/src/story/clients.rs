@@ -1,4 +1,4 @@
-//! What clients ask in a story.
+//! The requests of clients in a story.
 
 use forename::store::Table;
 
@@ -6,7 +6,7 @@ use super::Story;
 use crate::plan::{Ask, Book, Host, Slot, Wish};
 
 impl Story {
-    /// A client asks for names, as a `Wish` says. Returns what the story calls the registration.
+    /// A client asks for names as a `Wish` says. Returns the slot by which the story refers to the registration.
     pub fn wishes(&mut self, host: Host, wish: Wish) -> Slot {
         self.slots += 1;
         let owner = if wish.owner.is_empty() { format!("owner{}", self.slots) } else { wish.owner.clone() };
@@ -14,22 +14,22 @@ impl Story {
         self.slots
     }
 
-    /// A client claims names at a node; all or none.
+    /// A client claims names at a node, all or none.
     pub fn claims(&mut self, host: Host, names: &[&str]) -> Slot {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         self.wishes(host, Wish { own_id: true, names, ..Wish::default() })
     }
 
-    /// A client reserves names for so many milliseconds.
+    /// A client reserves names for this many milliseconds.
     pub fn reserves(&mut self, host: Host, names: &[&str], ttl: u64) -> Slot {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         self.wishes(host, Wish { own_id: true, names, ttl: Some(ttl), ..Wish::default() })
     }
 
-    /// Names of the namespace are private from now on, everywhere.
+    /// Makes the names of a namespace private from now on, everywhere.
     ///
     /// # Panics
-    /// Where the node refuses.
+    /// The node refuses.
     pub fn makes_private(&mut self, host: Host, namespace: &str) {
         let (namespace, reserved) = (namespace.to_owned(), Vec::new());
         let set = self.sets_rules(host, &Book { namespace, opaque: false, least: 1, reserved, private: true });
@@ -37,13 +37,13 @@ impl Story {
         self.passes(100);
     }
 
-    /// A client that may not be told whether private names exist claims names at a node; all or none.
+    /// A client that may not learn whether private names exist claims names at a node, all or none.
     pub fn claims_discreetly(&mut self, host: Host, names: &[&str]) -> Slot {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         self.wishes(host, Wish { own_id: true, discreet: true, names, ..Wish::default() })
     }
 
-    /// The tables of a host's disk that have a text in them, in whatever case.
+    /// Returns the tables of a host's disk that contain a text, in upper or lower case.
     #[must_use]
     pub fn has_written(&self, host: Host, text: &str) -> Vec<&'static str> {
         let text = text.to_lowercase();
@@ -53,14 +53,14 @@ impl Story {
         Table::ALL.into_iter().filter(with).map(Table::name).collect()
     }
 
-    /// The owner of a registration asks for another name in place of its first.
+    /// The owner of a registration replaces its first name by another.
     pub fn renames(&mut self, host: Host, slot: Slot, to: &str) -> Slot {
         let owner = format!("owner{slot}");
         let names = vec![to.to_owned()];
         self.wishes(host, Wish { own_id: true, owner, names, replaces: Some((slot, 0)), ..Wish::default() })
     }
 
-    /// A client asks the same again at another node.
+    /// A client sends the same request again to another node.
     pub fn retries(&mut self, host: Host, slot: Slot) {
         self.asks(host, Ask::Retry(slot));
     }
@@ -70,34 +70,34 @@ impl Story {
         self.asks(host, Ask::Activate(slot));
     }
 
-    /// A client wants its reservation to last for so many milliseconds more.
+    /// A client makes its reservation last for this many milliseconds from now on.
     pub fn extends(&mut self, host: Host, slot: Slot, ttl: u64) {
         self.asks(host, Ask::Extend(slot, ttl));
     }
 
-    /// A client gives all names of a registration up.
+    /// A client releases all names of a registration.
     pub fn releases(&mut self, host: Host, slot: Slot) {
         self.asks(host, Ask::Release(slot));
     }
 
-    /// A client gives all names of a registration up, and wants nothing to be left of it.
+    /// A client releases all names of a registration, and has it erased.
     pub fn erases(&mut self, host: Host, slot: Slot) {
         self.asks(host, Ask::Erase(slot));
     }
 
-    /// The first table of a host's disk that has a text, with how often it is there.
+    /// Returns the first table of a host's disk that contains a text, and how often.
     #[must_use]
     pub fn finds(&self, host: Host, text: &str) -> Option<(&'static str, usize)> {
         crate::checks::erasure::find(self.run.world.machines[host].disk.durable(), text.as_bytes())
     }
 
-    /// What a client keeps with a registration.
+    /// Returns the metadata that a client keeps with a registration.
     #[must_use]
     pub fn text_of(slot: Slot) -> String {
         crate::world::clients::text_of(slot)
     }
 
-    /// A client gives one name of a registration up.
+    /// A client releases one name of a registration, given by its index.
     pub fn releases_name(&mut self, host: Host, slot: Slot, place: usize) {
         self.asks(host, Ask::ReleaseName(slot, place));
     }

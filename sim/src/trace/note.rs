@@ -1,4 +1,4 @@
-//! What a report is made of: a note for each thing that happened.
+//! The notes of which a report is made, one for each event of the run.
 
 use forename::clock::{Hlc, NodeId, Stamp};
 use forename::log::{Op, Seq};
@@ -8,36 +8,36 @@ use forename::replica::Promise;
 use crate::plan::{Host, Trouble};
 use crate::world::net::Micros;
 
-/// Something worth a place in a report.
+/// An event that is noted for the report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Note {
     Start(Host),
     Crash(Host),
     Halt(Host, String),
     Message(Letter),
-    /// A message that must not have left: the check of it ends the run.
+    /// A message that must not have left its host: a check of it ends the run.
     Stopped(Letter),
-    /// A message on its way from the first to the second dies with its connection, now.
+    /// A message on its way from the first host to the second dies now, with its connection.
     Died(Host, Host),
-    /// A host issued an op, or took another's: it is in its memory.
+    /// A host issued an op, or took one of another host. The op is in its memory.
     Op(Host, Op),
-    /// That much of a log is durable at a host.
+    /// A log is durable at a host up to this number.
     Durable(Host, NodeId, Seq),
     /// The watermark of a host.
     Watermark(Host, Hlc),
-    /// A host's feed tells what became of a registration.
+    /// A host's feed tells the outcome of a registration.
     Event(Host, EventType, Stamp),
     Connected(Host, Host),
-    /// A liar says something to a host.
+    /// A liar sends a message to a host.
     Lie(Host, String),
-    /// Which fault of the plan begins, and the directed links that it cuts.
+    /// A fault of the plan begins: its index, the fault, and the directed links that it cuts.
     Fault(usize, Trouble, Vec<(Host, Host)>),
-    /// A client asks: its request's number and what it says; none where the node is down.
+    /// A client sends a request: its number and its text. The number is none where the node is down.
     Asked(Host, Option<u64>, String),
-    /// A client is told, about a registration where that has a stamp.
+    /// A client gets an answer, with the stamp of the registration that it is about, where there is one.
     Told(Host, u64, Option<Stamp>, String),
     Healed,
-    /// A host took so many inputs, wrote so many rows and said so many things.
+    /// A host took this many inputs, wrote this many rows and made this many outputs in one step.
     Step(Host, usize, usize, usize),
 }
 
@@ -46,22 +46,22 @@ pub(crate) enum Note {
 pub(crate) struct Letter {
     pub(crate) from: Host,
     pub(crate) to: Host,
-    /// None where it is lost.
+    /// The time of arrival; none where the message is lost.
     pub(crate) arrives: Option<Micros>,
     pub(crate) freight: Freight,
     pub(crate) text: String,
 }
 
-/// What a message carries, as far as a report tells it apart.
+/// The content of a message, as far as a report tells kinds of content apart.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Freight {
     Ops(Vec<Stamp>),
-    /// The sender's promise, where the vector has its own log.
+    /// The sender's promise, where the vector contains the sender's own log.
     Vector(Option<Promise>),
     Other,
 }
 
-/// A note, when it was taken, and the run's hash just after what it speaks of.
+/// A note with its time, and the hash of the run just after the event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
     pub(crate) at: Micros,

@@ -1,4 +1,4 @@
-//! Notes as text: one line each for `--trace`, and the words that the report's page shows when it is pointed at.
+//! Notes as text: one line each for `--trace`, and the text that the report's page shows under the pointer.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// An op in a few words.
+/// Describes an op in a few words.
 pub(super) fn op_text(op: &Op) -> String {
     let what = match &op.body {
         Body::Name(NameOp::Register(register)) => {
@@ -126,7 +126,7 @@ fn vector_text(vector: &Vector) -> String {
     format!("vector{flags} {}", entries.join(", "))
 }
 
-/// A host's number as it is printed, also where a broken replica names a node that is none.
+/// Returns a host's number as text, also where a broken replica names a node that does not exist.
 fn host_text(node: NodeId) -> String {
     let host = host_of(node);
     if host == usize::MAX { "nobody".to_owned() } else { format!("host {host}") }

@@ -1,4 +1,4 @@
-//! The check that stands before every call.
+//! The check of the token and its scope that comes before every call.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -21,33 +21,33 @@ use super::rates::{Bucket, Rates};
 use crate::model::{Problem, ProblemType, Scope, Time};
 use crate::replica::{self, Bearer, Charge, Refusal};
 
-/// Who makes a call that was let in.
+/// The caller of a request that was let in.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Whose places it takes.
+    /// Who is counted for the streams and batches that this caller opens.
     pub(in crate::api) holder: Holder,
-    /// Whether it may have a place that is kept for administrators.
+    /// True where it may take one of the places that are kept for administrators.
     pub(in crate::api) is_admin: bool,
-    /// Whether it may be told what is known of names and registrations.
+    /// True where it may read what is known of names and registrations.
     reads: bool,
-    /// Whether it may register.
+    /// True where it may register names.
     registers: bool,
-    /// Whether it may be told by which registration a name is taken.
+    /// True where it may learn which registration holds a name that is taken.
     pub(in crate::api) sees_holders: bool,
-    /// Whether a registration of its may end a claim of the same owner's.
+    /// True where a registration of its own may replace a claim of the same owner (a rename).
     pub(in crate::api) may_rename: bool,
-    /// The token that may change only what is its own; none of somebody who may change everything.
+    /// The name of the token, where it may change only its own registrations; none where the caller may change all.
     bearer: Option<String>,
-    /// How fast it may be.
+    /// The limit of its requests a second.
     pub(in crate::api) bucket: Bucket,
-    /// The namespaces that it reaches; none for all.
+    /// The namespaces that it reaches; an empty list means all.
     namespaces: Vec<String>,
-    /// What its registrations count for, where they are counted.
+    /// The limit that its registrations count against, where there is one.
     pub(in crate::api) charge: Option<Charge>,
 }
 
 impl Caller {
-    /// Whoever calls a node that has no tokens.
+    /// Returns the caller of a node that has no tokens.
     fn anybody(address: IpAddr, rates: &Rates) -> Self {
         let holder = Holder::Address(address);
         Self {
@@ -64,7 +64,7 @@ impl Caller {
         }
     }
 
-    /// The caller, where it has not sent too many requests just now.
+    /// Returns the caller, unless it has just sent too many requests.
     fn in_time(self) -> Result<Self, Box<Problem>> {
         let Err(wait) = self.bucket.take() else { return Ok(self) };
         let who = match &self.holder {
@@ -76,7 +76,7 @@ impl Caller {
         Err(Box::new(Problem { retry_after, ..Problem::new(ProblemType::TooManyRequests, detail) }))
     }
 
-    /// A place for something that stays open.
+    /// Takes a place for a stream or a batch, which stays open for long.
     pub(in crate::api) fn place(&self, places: &Arc<Places>, what: &str) -> Result<Place, Box<Problem>> {
         places.take(self.holder.clone(), self.is_admin).map_err(|taken| {
             let who = match (taken, &self.holder) {
@@ -91,20 +91,21 @@ impl Caller {
         })
     }
 
-    /// Who changes a registration, for the owner that the caller gives. Whoever is no administrator has to give it, or to
-    /// have opened the registration with the same token; whoever gives one means it.
+    /// Returns the caller as one that changes a registration, for the owner that it gives. A caller that is no
+    /// administrator must give the owner, or must have made the registration with the same token. An owner that is
+    /// given is always checked.
     pub(in crate::api) fn changes(&self, owner: Option<String>) -> replica::Caller {
         let anything = owner.is_none() && self.bearer.is_none();
         let bearer = (!anything).then(|| Bearer { owner, token: self.bearer.clone() });
         replica::Caller { bearer, ..self.asks() }
     }
 
-    /// Returns true where the answer must not show whether a private name exists.
+    /// Returns true where an answer must not show this caller whether a private name exists.
     pub(in crate::api) fn is_discreet(&self) -> bool {
         !self.reads
     }
 
-    /// What it may do, each word a scope; of a node that has no tokens everybody may do everything.
+    /// Returns the scopes that the caller has, separated by spaces. On a node without tokens everybody has all of them.
     pub(in crate::api) fn scopes(&self) -> String {
         let all = self.bearer.is_none();
         let has = [
@@ -117,13 +118,13 @@ impl Caller {
         words.join(" ")
     }
 
-    /// The bearer of a token, as fast as it likes.
+    /// Returns the bearer of a token, without a limit of requests a second.
     #[cfg(test)]
     pub(in crate::api) fn of(token: &ApiToken) -> Self {
         Self::bearing(token, &Rates::new(super::Rate::Any.into()))
     }
 
-    /// Who asks, for whatever is not bound to a registration.
+    /// Returns the caller for requests that do not concern one registration.
     pub(in crate::api) fn asks(&self) -> replica::Caller {
         replica::Caller { reads: self.reads, namespaces: self.namespaces.clone(), bearer: None }
     }
@@ -153,18 +154,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What a call is about: a token that reaches some namespaces only is held against it.
+/// The subject of a call. A token that reaches only some namespaces is checked against it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::api) enum About {
-    /// Names and namespaces: the registry refuses what its caller does not reach, and leaves it out of what it lists.
+    /// Names and namespaces. The registry refuses what the caller does not reach, and leaves it out of lists.
     Names,
-    /// The cluster, which is everybody's: such a token may look at it.
+    /// The cluster, which belongs to all. A token that reaches only some namespaces may read it.
     Cluster,
-    /// What changes the cluster, or shows all of it: nothing for such a token.
+    /// Calls that change the cluster or show all of it. They are refused to a token that reaches only some namespaces.
     All,
 }
 
-/// Lets only those through to these handlers who have the scope, and tells the handlers who it is.
+/// Lets only callers with the scope through to these handlers, and tells the handlers who the caller is.
 pub(in crate::api) fn allow(
     api: &Arc<Api>,
     scope: Scope,
@@ -182,7 +183,7 @@ async fn check(
 ) -> Response {
     let token = match bearer(&api, request.headers()) {
         Ok(token) => token,
-        // Whoever shows no token of the node's is not told of in the audit log, which strangers could fill.
+        // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
     };
     let attempt = (scope == Scope::Admin).then(|| {
@@ -208,7 +209,7 @@ async fn check(
     response
 }
 
-/// The token that a request shows; none where the node asks for none.
+/// Returns the token that a request shows; none where the node has no tokens.
 fn bearer(api: &Api, headers: &HeaderMap) -> Result<Option<ApiToken>, Box<Problem>> {
     if api.tokens.is_empty() {
         return Ok(None);
@@ -217,7 +218,7 @@ fn bearer(api: &Api, headers: &HeaderMap) -> Result<Option<ApiToken>, Box<Proble
     token.map(Some).ok_or_else(|| unauthorized("the API token is none of this node's"))
 }
 
-/// Whoever bears a token, where that is good for the scope and has not been used too often just now.
+/// Returns the caller, where its token is valid for the scope and its rate is not exceeded.
 fn caller(api: &Api, token: Option<ApiToken>, request: &Request, scope: Scope) -> Result<Caller, Box<Problem>> {
     let Some(token) = token else { return Caller::anybody(network(peer(request)), &api.rates).in_time() };
     if token.expires.is_some_and(|expires| expires.0 <= now()) {
@@ -229,12 +230,13 @@ fn caller(api: &Api, token: Option<ApiToken>, request: &Request, scope: Scope) -
     Caller::bearing(&token, &api.rates).in_time()
 }
 
-/// Where a request comes from. A server of somebody else's does not tell whose connection it is.
+/// Returns the address that a request comes from. It is not known where another program's HTTP server serves the
+/// routes.
 fn peer(request: &Request) -> IpAddr {
     request.extensions().get().map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| *address)
 }
 
-/// What follows `Bearer` (RFC 6750, section 2.1).
+/// Returns the secret that follows `Bearer` in the `Authorization` header (RFC 6750, section 2.1).
 fn secret(headers: &HeaderMap) -> Result<&str, Box<Problem>> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(unauthorized("this node asks for an API token, and none came")) };
@@ -252,7 +254,7 @@ fn unauthorized(what: &str) -> Box<Problem> {
     Problem::boxed(ProblemType::Unauthorized, detail)
 }
 
-/// Whoever it is may not do it without this scope.
+/// The refusal of a caller that lacks this scope.
 pub(in crate::api) fn forbidden(who: &str, scope: Scope) -> Box<Problem> {
     let detail = format!("{who} lacks the scope '{scope}' for this; nothing was done, use a token that has it");
     Box::new(Problem { scope: Some(scope), ..Problem::new(ProblemType::Forbidden, detail) })

@@ -1,4 +1,4 @@
-//! What somebody does as an administrator, or tries to, on its way into the audit log.
+//! What an administrator did or tried to do, for the audit log.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::api::observe::Observed;
 use crate::audit::{Act, Audit};
 use crate::model::{ProblemType, Time};
 
-/// An act before its outcome is known.
+/// An administrator's act, before its outcome is known.
 pub(super) struct Attempt {
     token: Option<String>,
     address: IpAddr,
@@ -22,7 +22,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// By whoever has the token of this name, from this address.
+    /// Notes an act by the bearer of the token with this name, from this address.
     pub(super) fn new(
         token: Option<String>,
         address: IpAddr,
@@ -44,10 +44,10 @@ impl Attempt {
         }
     }
 
-    /// Says what came of it, and when.
+    /// Writes the act with its outcome and time into the audit log.
     pub(super) fn record(&self, audit: &Audit, response: &Response, time: Time) {
         let problem = response.extensions().get::<ProblemType>();
-        // Whoever is too fast for the node could fill the disk with that.
+        // Requests that were refused for their rate are not logged, because they could fill the disk.
         if problem == Some(&ProblemType::TooManyRequests) {
             return;
         }
@@ -64,17 +64,17 @@ impl Attempt {
     }
 }
 
-/// What an act has changed, as it was asked for.
+/// The change that an administrator asked for, as it is written into the audit log.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Change(serde_json::Value);
 
 impl Change {
     pub(in crate::api) fn of(asked: &impl Serialize) -> Self {
-        // What came as JSON can be written as such.
+        // The value was read from JSON, so it can be written as JSON.
         Self(serde_json::to_value(asked).unwrap_or_default())
     }
 
-    /// The answer that says that it was made.
+    /// Attaches the change to the answer that confirms it.
     pub(in crate::api) fn made(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response

@@ -1,5 +1,5 @@
-//! How many requests a second a caller may send: a token bucket for each token, and for each address where there are no
-//! tokens.
+//! Limits the requests a second of each caller, with a token bucket for each API token, or for each address where the
+//! node has no API tokens.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,20 +13,21 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use super::super::places::Holder;
 use super::super::shared::Shared;
 
-/// Requests a second where nobody says otherwise. A guess: more than any form needs, and less than keeps a node busy.
+/// The number of requests a second where nothing else is set. A guess: more than any sign-up form needs, and less than
+/// keeps a node busy.
 pub const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(5000).expect("it is not 0");
-/// Buckets that are remembered; those that are full again are dropped beyond.
+/// The number of buckets that are remembered. Beyond it, buckets that are full again are dropped.
 const MAX_BUCKETS: usize = 10_000;
 
-/// How fast callers may be that have no rate of their own.
+/// The number of requests a second of callers that have no rate of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Rate {
-    /// [`DEFAULT_RATE`], but any for who calls from this machine a node without tokens.
+    /// [`DEFAULT_RATE`]. On a node without tokens, callers from the same machine have no limit.
     #[default]
     Default,
-    /// So many requests a second.
+    /// This many requests a second.
     Most(NonZeroU32),
-    /// Any.
+    /// No limit.
     Any,
 }
 
@@ -35,7 +36,7 @@ impl Rate {
         match (self, holder) {
             (Self::Any, _) => None,
             (Self::Most(most), _) => Some(most),
-            // Whoever is on the machine may do everything there, and measures nodes by it.
+            // Somebody on the same machine may do everything there, and may run benchmarks.
             (Self::Default, Holder::Address(address)) if is_here(*address) => None,
             (Self::Default, _) => Some(DEFAULT_RATE),
         }
@@ -47,18 +48,18 @@ fn is_here(address: IpAddr) -> bool {
     address.is_loopback() || address.is_unspecified()
 }
 
-/// A caller's bucket; none for whoever may be as fast as it can.
+/// A caller's token bucket; none for a caller without a limit.
 #[derive(Clone, Debug, Default)]
 pub(in crate::api) struct Bucket(Option<Arc<DefaultDirectRateLimiter>>);
 
 impl Bucket {
-    /// Takes one request from the bucket; how long to wait, where it is empty.
+    /// Takes one request from the bucket. The error is the time to wait where the bucket is empty.
     pub(in crate::api) fn take(&self) -> Result<(), Duration> {
         let Some(bucket) = &self.0 else { return Ok(()) };
         bucket.check().map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 
-    /// Waits until there is one more, and takes it.
+    /// Waits until a request is allowed, and takes it from the bucket.
     pub(in crate::api) async fn wait(&self) {
         while let Err(wait) = self.take() {
             tokio::time::sleep(wait).await;
@@ -78,16 +79,16 @@ impl Rates {
         Self { rate, buckets: Mutex::default() }
     }
 
-    /// The bucket of a caller, who may have a rate of its own. It holds what may come in one second.
+    /// Returns the bucket of a caller, which may have a rate of its own. A bucket holds the requests of one second.
     pub(super) fn of(&self, holder: &Holder, own: Option<NonZeroU32>) -> Bucket {
         let Some(rate) = own.or_else(|| self.rate.get().of(holder)) else { return Bucket::default() };
-        // A panic leaves a map that is whole.
+        // A panic of another thread leaves the map whole.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bucket)) = buckets.get(holder).filter(|(as_made, _)| *as_made == rate) {
             return Bucket(Some(Arc::clone(bucket)));
         }
         if buckets.len() >= MAX_BUCKETS {
-            // What has not been used for a second is full, and a new one is no different.
+            // A bucket that was not used for a second is full, and so is a new one.
             buckets.retain(|_, (rate, bucket)| bucket.check_n(*rate).is_ok_and(|taken| taken.is_err()));
         }
         let bucket = Arc::new(RateLimiter::direct(Quota::per_second(rate)));
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn an_empty_bucket_says_how_long_to_wait() {
         let rates = Rates::new(Rate::Default.into());
-        // So slow that no test is slow enough to see it fill.
+        // The rate is so low that no bucket refills during the test.
         let few = NonZeroU32::new(2);
         let taken: Vec<_> = (0..3).map(|_| rates.of(&token("a"), few).take()).collect();
         assert_eq!(taken[..2], [Ok(()), Ok(())]);

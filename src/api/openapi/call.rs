@@ -1,4 +1,4 @@
-//! One call, as the OpenAPI document describes it.
+//! Builds the description of one call for the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::problem::PROBLEM_JSON;
 use crate::model::{Problem, ProblemType, Scope};
 
-/// Schemas by their names.
+/// Schemas with their names.
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// The groups of calls, with what they are about.
+/// The groups of calls, with a description of each.
 pub(super) const GROUPS: [(&str, &str); 7] = [
     (REGISTRATIONS, "Names are registered, all or none, looked after and given up."),
     (NAMES, "Who holds a name, and why."),
@@ -35,37 +35,37 @@ pub(super) const CLUSTER: &str = "cluster";
 pub(super) const PROBES: &str = "probes";
 pub(super) const DOCUMENTS: &str = "documents";
 
-/// What a call does, takes and answers.
+/// The description of one call: what it does, which parameters and body it takes, and what it answers.
 pub(in crate::api) struct Call {
     operation: OperationBuilder,
     answers: BTreeMap<u16, Response>,
     refusals: BTreeMap<u16, Vec<ProblemType>>,
-    /// Those of its body and its answers, with all that they refer to.
+    /// The schemas of its body and its answers, with all schemas that they refer to.
     schemas: Schemas,
     /// The name of its body's schema.
     takes: Option<String>,
 }
 
 impl Call {
-    /// A call of this group; `name` is what generated clients call it.
+    /// Begins the description of a call in this group. Generated clients use `name` as the name of the call.
     pub(super) fn new(group: &str, name: &str, summary: &str) -> Self {
         let operation = OperationBuilder::new().tag(group).operation_id(Some(name)).summary(Some(summary));
         let (answers, refusals) = (BTreeMap::new(), BTreeMap::new());
         Self { operation, answers, refusals, schemas: Vec::new(), takes: None }
     }
 
-    /// Tells more about it.
+    /// Adds a longer description.
     pub(super) fn says(self, description: &str) -> Self {
         Self { operation: self.operation.description(Some(description)), ..self }
     }
 
-    /// It takes these parameters after the `?`.
+    /// Adds the query parameters of this type.
     pub(super) fn query<P: IntoParams>(self) -> Self {
         let parameters = P::into_params(|| Some(ParameterIn::Query));
         Self { operation: parameters.into_iter().fold(self.operation, OperationBuilder::parameter), ..self }
     }
 
-    /// It takes this header, which may be left out.
+    /// Adds an optional header.
     pub(super) fn header(self, name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Self {
         let header = ParameterBuilder::new()
             .name(name)
@@ -76,12 +76,12 @@ impl Call {
         Self { operation: self.operation.parameter(header), ..self }
     }
 
-    /// It takes a body of this type.
+    /// Adds a body of this type.
     pub(super) fn takes<B: ToSchema>(self) -> Self {
         self.body::<B>(Required::True)
     }
 
-    /// It takes a body of this type, which may be left out.
+    /// Adds a body of this type, which may be left out.
     pub(super) fn may_take<B: ToSchema>(self) -> Self {
         self.body::<B>(Required::False)
     }
@@ -92,7 +92,7 @@ impl Call {
         self.has_body(RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build())
     }
 
-    /// It takes a list of these.
+    /// Adds a body that is a list of this type.
     pub(super) fn takes_list<B: ToSchema>(mut self, at_most: usize) -> Self {
         let mut list = utoipa::openapi::schema::ArrayBuilder::new().items(self.schema::<B>()).build();
         (list.min_items, list.max_items) = (Some(1), Some(at_most));
@@ -100,7 +100,7 @@ impl Call {
         self.has_body(body.required(Some(Required::True)).build())
     }
 
-    /// It takes lines of JSON, each of this type.
+    /// Adds a body of lines of JSON, each of this type.
     pub(super) fn takes_lines<B: ToSchema>(mut self, media: &str) -> Self {
         let what = format!("Lines of JSON, each a `{}`.", B::name());
         self.schema::<B>();
@@ -112,26 +112,26 @@ impl Call {
         Self { operation: self.operation.request_body(Some(body)), ..self }
     }
 
-    /// It answers so.
+    /// Adds an answer with a JSON body of this type.
     pub(super) fn gives<A: ToSchema>(mut self, status: u16, what: &str) -> Self {
         let content = Content::new(Some(self.schema::<A>()));
         self.answers(status, ResponseBuilder::new().description(what).content("application/json", content))
     }
 
-    /// It answers with something else than JSON.
+    /// Adds an answer that is not JSON.
     pub(super) fn gives_as(self, status: u16, media: &str, what: &str) -> Self {
         let before = self.answers.get(&status).cloned().map(ResponseBuilder::from);
         let response = before.unwrap_or_else(|| ResponseBuilder::new().description(what));
         self.answers(status, response.content(media, Content::new(Some(text()))))
     }
 
-    /// It answers with lines of JSON, each of this type.
+    /// Adds an answer of lines of JSON, each of this type.
     pub(super) fn gives_lines<A: ToSchema>(mut self, media: &str, what: &str) -> Self {
         self.schema::<A>();
         self.gives_as(200, media, what)
     }
 
-    /// It answers with an object of fixed members, each a text.
+    /// Adds an answer that is an object with these members, each a string.
     pub(super) fn gives_members(self, status: u16, what: &str, members: &[&str]) -> Self {
         let object = Object::builder();
         let object = members.iter().fold(object, |object, member| object.property(*member, text()).required(*member));
@@ -144,7 +144,7 @@ impl Call {
         self
     }
 
-    /// The answer of this status has the header `Location`.
+    /// Adds the header `Location` to the answer of this status.
     pub(super) fn located(mut self, status: u16) -> Self {
         let location =
             HeaderBuilder::new().description(Some("Where the registration is.")).schema(Some(text())).build();
@@ -154,7 +154,7 @@ impl Call {
         self
     }
 
-    /// It may be refused for these reasons, beside those for which every call may be.
+    /// Adds reasons for a refusal, beside those that every call has.
     pub(super) fn refuses(mut self, kinds: &[ProblemType]) -> Self {
         for kind in kinds {
             self.refusals.entry(kind.status()).or_default().push(*kind);
@@ -168,7 +168,7 @@ impl Call {
         Ref::from_schema_name(T::name()).into()
     }
 
-    /// The whole, at this path and behind this scope.
+    /// Builds the operation at this path and behind this scope, with its schemas and the name of its body's schema.
     pub(super) fn operation(mut self, path: &str, scope: Option<Scope>) -> (Operation, Schemas, Option<String>) {
         let problem = self.schema::<Problem>();
         let mut operation = segments(path).fold(self.operation, OperationBuilder::parameter);
@@ -182,7 +182,7 @@ impl Call {
         let what = "Every other refusal: its `type` and its `detail` say why.";
         operation = operation.response("default", refusal(what, problem));
         if let Some(scope) = scope {
-            // A node without API tokens lets everybody in.
+            // The empty requirement says that no token is needed: a node without API tokens lets everybody in.
             operation = operation.security(SecurityRequirement::new("token", [scope.to_string()]));
             operation = operation.security(SecurityRequirement::default());
         }
@@ -198,7 +198,7 @@ fn refusal(what: &str, problem: RefOr<Schema>) -> ResponseBuilder {
     ResponseBuilder::new().description(what).content(PROBLEM_JSON, Content::new(Some(problem)))
 }
 
-/// The variable segments of a path.
+/// Returns the variable segments of a path as parameters.
 fn segments(path: &str) -> impl Iterator<Item = Parameter> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     names.map(|name| {
@@ -213,7 +213,7 @@ fn segments(path: &str) -> impl Iterator<Item = Parameter> {
     })
 }
 
-/// What stands for a variable of a path.
+/// Returns the description and the schema of a variable segment.
 fn segment(name: &str) -> (&'static str, Value) {
     match name {
         "id" => ("The registration.", json!({"type": "string", "format": "uuid"})),

@@ -1,4 +1,4 @@
-//! All calls of the interface, as the OpenAPI document describes them. The table of routes names one for each.
+//! Descriptions of all calls of the interface for the OpenAPI document. The table of routes names one for each call.
 
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;

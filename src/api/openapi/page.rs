@@ -1,7 +1,7 @@
-//! The document over HTTP, and as a page.
+//! Serves the OpenAPI document as JSON and as a page.
 //!
-//! The page is one file. It loads the document from the node that served it, and nothing from anywhere else: its policy
-//! names its own script and style by their hashes and forbids all others.
+//! The page is one file. It loads the document from the node that served it, and nothing from anywhere else: its
+//! content security policy names its own script and style by their hashes and forbids all others.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +18,7 @@ use crate::model::Problem;
 const SCRIPT: &str = include_str!("page/page.js");
 const STYLE: &str = include_str!("page/page.css");
 
-/// The page and its policy.
+/// The page and its content security policy.
 static PAGE: LazyLock<(String, String)> = LazyLock::new(|| {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -36,7 +36,7 @@ static PAGE: LazyLock<(String, String)> = LazyLock::new(|| {
     (page, policy)
 });
 
-/// The document.
+/// Serves the document as JSON.
 pub(in crate::api) async fn document(
     State(api): State<Arc<Api>>,
     Params(NoParams {}): Params<NoParams>,
@@ -44,7 +44,7 @@ pub(in crate::api) async fn document(
     Ok(([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response())
 }
 
-/// The page.
+/// Serves the page.
 pub(in crate::api) async fn page(Params(NoParams {}): Params<NoParams>) -> Result<Response, Box<Problem>> {
     let (page, policy) = &*PAGE;
     let headers = [

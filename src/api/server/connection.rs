@@ -25,16 +25,18 @@ use tokio_rustls::TlsAcceptor;
 use super::terms::{Connections, Peer};
 use crate::api::tls::HTTP2;
 
-/// How long the handshake of TLS may take, where headers may not take even less. A guess: some round trips by satellite.
+/// How long a TLS handshake may take, unless the limit for headers is even lower. A guess: some round trips by
+/// satellite.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Between two looks whether the other end of a connection of HTTP/2 is still there, and how long it may take to say so.
+/// The interval of HTTP/2 pings, which find out whether the client is still there, and the time to answer one.
 const PING: Duration = Duration::from_secs(20);
-/// Requests that a connection of HTTP/2 has under way at most. A guess: many times what a browser or a pool has.
+/// The number of requests that may be under way on one HTTP/2 connection. A guess: many times what a browser or a
+/// connection pool uses.
 const MOST_STREAMS: u32 = 256;
-/// Bytes of the headers of a request of HTTP/2 at most.
+/// The maximum size of a request's headers over HTTP/2, in bytes.
 const MAX_HEADERS: u32 = 64 << 10;
 
-/// Serves one connection to its end, with TLS where there is an acceptor.
+/// Serves one connection until it ends, with TLS where there is an acceptor.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: Peer,
@@ -43,7 +45,7 @@ pub(super) async fn serve(
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
 ) {
-    // Answers are small and come one at a time: waiting to fill a segment only delays them.
+    // Answers are small and come one at a time, so waiting to fill a TCP segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("cannot set TCP_NODELAY: {error}");
     }
@@ -66,7 +68,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The routes, told whose connection it is.
+/// Returns the routes as a service that adds the client's address and the limits to each request.
 fn service(
     peer: Peer,
     routes: Router,
@@ -75,7 +77,7 @@ fn service(
     let routes = TowerToHyperService::new(routes);
     service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        // HTTP/2 names the host in the request line (RFC 9113, section 8.3.1).
+        // HTTP/2 names the host in the request line (RFC 9113, section 8.3.1), so it is copied into the `Host` header.
         if request.version() == Version::HTTP_2
             && !request.headers().contains_key(header::HOST)
             && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok())
@@ -88,7 +90,7 @@ fn service(
     })
 }
 
-/// HTTP/1.1: one request after the other.
+/// Serves HTTP/1.1, where one request follows the other.
 async fn one_by_one<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: S,
@@ -103,7 +105,8 @@ where
     watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
 }
 
-/// HTTP/2. A connection on which nothing is under way for as long as headers may take is closed, as one of HTTP/1.1 is.
+/// Serves HTTP/2. A connection on which no request is under way for as long as headers may take is closed, as one of
+/// HTTP/1.1 is.
 async fn many_at_once<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: S,
@@ -119,7 +122,7 @@ where
         let (busy, answer) = (counted.begin(), service.call(request));
         async move {
             let response = answer.await?;
-            // It is under way until the last of its answer is taken.
+            // A request is under way until the last part of its answer has been taken.
             Ok::<_, Infallible>(response.map(|body| {
                 Body::new(body.map_frame(move |frame| {
                     let _held = &busy;
@@ -138,7 +141,7 @@ where
     }
 }
 
-/// How many requests are under way on a connection, and how many there were.
+/// The number of requests that are under way on a connection, and the number of all requests that have begun.
 #[derive(Clone, Default)]
 struct Activity(Arc<watch::Sender<(usize, u64)>>);
 
@@ -151,11 +154,11 @@ impl Activity {
         Busy(self.clone())
     }
 
-    /// Resolves when nothing has been under way for so long.
+    /// Resolves when no request has been under way for this long.
     async fn idle_for(&self, long: Duration) {
         let mut seen = self.0.subscribe();
         loop {
-            // The sender lives as long as `self`.
+            // The channel cannot be closed here, because `self` holds its sender.
             let Ok(begun) = seen.wait_for(|(open, _)| *open == 0).await.map(|seen| seen.1) else { return };
             if timeout(long, seen.wait_for(|(_, now)| *now != begun)).await.is_err() {
                 return;
@@ -181,7 +184,7 @@ mod tests {
         assert!(timeout(long * 10, activity.idle_for(long)).await.is_err(), "a request is under way");
         drop(busy);
         assert!(timeout(long * 2, activity.idle_for(long)).await.is_ok());
-        // One that came and went meanwhile counts.
+        // A request that began and ended meanwhile starts the time anew.
         let idle = activity.idle_for(long);
         tokio::pin!(idle);
         assert!(timeout(long / 2, &mut idle).await.is_err());

@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each address.
+//! Counts the open connections, in all and of each address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::terms::Connections;
 use crate::api::shared::Shared;
 
-/// Why a connection is turned away.
+/// The reason why a connection is turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Full {
     #[error("this node has as many connections as it takes, {0}")]
@@ -25,13 +25,13 @@ pub(super) struct Count {
 #[derive(Default, Debug)]
 struct Open {
     all: usize,
-    /// None has 0.
+    /// The connections of each address. An address without connections has no entry.
     of: HashMap<IpAddr, usize>,
-    /// The log has been told that a cap is met.
+    /// True where the log already says that a limit is reached.
     told: bool,
 }
 
-/// A connection that is counted until this is dropped.
+/// An open connection. It is counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     count: Arc<Count>,
@@ -43,7 +43,7 @@ impl Count {
         Self { limits, open: Mutex::default() }
     }
 
-    /// How many there may be at once, in all and of one address, which never has more than half, so that it cannot keep all
+    /// Returns the limits in all and for one address. One address never has more than half, so that it cannot keep all
     /// others out.
     fn most(&self) -> (usize, usize) {
         let Connections { most, most_of_address, .. } = self.limits.get();
@@ -51,7 +51,7 @@ impl Count {
         (most, most_of_address.clamp(1, most.div_ceil(2)))
     }
 
-    /// Counts a connection, where there is room.
+    /// Counts a new connection, if there is room.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Ticket, Full> {
         let of = network(address);
         let (most, most_of_address) = self.most();
@@ -64,7 +64,8 @@ impl Count {
             None
         };
         if let Some(full) = full {
-            // Once, until there is room again: whoever knocks on must not fill the log.
+            // This is logged once until there is room again, so that a client that tries again and again cannot fill
+            // the log.
             if !std::mem::replace(&mut open.told, true) {
                 tracing::warn!("connections are turned away, at first one of {address}: {full}");
             }
@@ -76,7 +77,7 @@ impl Count {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // Whoever panicked between two additions has left numbers that are off by one at most.
+        // A thread that panicked between two additions has left numbers that are off by one at most.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,7 +100,8 @@ impl Drop for Ticket {
     }
 }
 
-/// What counts as one address: of IPv6 a network of 64 bits, as one host has all of it.
+/// Returns the address that a client is counted under. For IPv6 it is the network of 64 bits, because one host usually
+/// has the whole network.
 pub(in crate::api) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

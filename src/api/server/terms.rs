@@ -1,25 +1,27 @@
-//! What a connection has to keep to, and whose it is.
+//! The limits of connections, and the address that a connection comes from.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How many connections there may be, and how long each may stand idle.
+/// The number of connections, and how long each may be idle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Connections {
-    /// At once, of all.
+    /// The number of connections that may be open at once.
     pub most: usize,
-    /// At once, of one address; for IPv6, of one network of 64 bits.
+    /// The number of connections that may be open at once from one address; for IPv6, from one network of 64 bits.
     pub most_of_address: usize,
-    /// Until the headers of a request are there, from the connection's beginning or the answer before.
+    /// How long the headers of a request may take, counted from the beginning of the connection or from the answer
+    /// before.
     pub headers_within: Duration,
-    /// Until the body of a request is there, but for a batch; there, until the next bytes.
+    /// How long the body of a request may take. For a batch this is the time until the next bytes.
     pub body_within: Duration,
-    /// Until a client has taken some bytes of an answer.
+    /// How long a client may take to accept some bytes of an answer.
     pub answer_taken_within: Duration,
 }
 
 impl Default for Connections {
-    /// Guesses: proxies keep connections for about a minute, and their pools and a few thousand streams fit in.
+    /// The values are guesses: proxies keep connections for about a minute, and their pools and a few thousand event
+    /// streams fit in.
     fn default() -> Self {
         Self {
             most: 4096,
@@ -31,6 +33,6 @@ impl Default for Connections {
     }
 }
 
-/// Whom a connection is from.
+/// The address that a connection comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::api) struct Peer(pub(in crate::api) IpAddr);

@@ -1,4 +1,4 @@
-//! The command line against the interface: what it asks, and its exit codes.
+//! The command line against the interface: the requests that it makes, and its exit codes.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::replica::Refusal;
 
 impl Fake {
-    /// Runs a command at this node.
+    /// Runs a command against this node.
     async fn run(&self, arguments: &str) -> ExitCode {
         let line = format!("forename {arguments} --output json --node {}", self.base);
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
@@ -59,7 +59,7 @@ async fn a_rename_replaces_the_old_claim() {
     assert_eq!(request.names[0].name, "alicia");
     let replaces = request.replaces.unwrap();
     assert_eq!((replaces.registration, replaces.name.as_str()), (Uuid::from_u128(6), "Alice"));
-    // Somebody else's name is left alone.
+    // A name of another owner is left alone.
     assert!(is(fake.run("rename username/Alice email/alicia --owner user-1").await, 2));
     assert!(is(fake.run("rename username/Alice alicia --owner user-2").await, 1));
     assert!(matches!(fake.last(), Request::Outcome { .. }));
@@ -81,7 +81,7 @@ async fn the_other_commands_ask_what_they_say() {
     let name = NameRef { namespace: "org/42".to_owned(), name: "Alice".to_owned() };
     let owner = "user-1".to_owned();
     for (arguments, asked) in [
-        // The registration that the name's answer tells, for its owner.
+        // The name's answer gives the registration, and its owner is asked for.
         ("show org/42/Alice".to_owned(), Request::outcome(Uuid::from_u128(6), None)),
         (format!("show {id}"), Request::outcome(id, None)),
         ("show --owner user-1".to_owned(), RegistrationsOf::new(owner.clone(), None, 100).into()),
@@ -99,7 +99,7 @@ async fn the_other_commands_ask_what_they_say() {
     assert!(is(fake.run("member token --ttl 1h").await, 0));
     assert!(is(fake.run("release org/42/Alice").await, 2));
     assert!(is(fake.run("release org/42/Alice --owner user-1 --erase").await, 2));
-    // The node compares the owner with the registration's.
+    // The owner is sent along, and the node compares it with the registration's.
     assert!(is(fake.run(&format!("release {id} --owner user-2")).await, 0));
     let bearer = replica::Bearer { owner: Some("user-2".to_owned()), ..Default::default() };
     let caller = Caller { bearer: Some(bearer), ..Caller::ANYBODY };

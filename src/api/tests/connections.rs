@@ -1,4 +1,4 @@
-//! Clients that hold on to what they do not use: connections, bodies, batches, streams.
+//! Clients that keep what they do not use: connections, bodies, batches and streams.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::api::auth::{ApiToken, SecretHash};
 
-/// How soon a failing test gives up.
+/// The time after which a failing test gives up.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Long enough for a busy machine to do in time what must be done in time.
+/// The time within which something must be done. It is long enough for a busy machine.
 const SOON: Duration = Duration::from_secs(1);
 
 fn quick() -> Connections {
@@ -27,10 +27,10 @@ impl Fake {
     }
 }
 
-/// All that the server says until it closes the connection, which it must do by itself.
+/// Reads until the server closes the connection, which it must do by itself.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
-    // A reset closes it as well.
+    // A reset closes the connection as well.
     let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut said)).await.expect("the connection stays open");
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -43,7 +43,7 @@ async fn whoever_sends_nothing_or_half_of_a_head_is_cut_off() {
         stream.write_all(sent.as_bytes()).await.unwrap();
         assert!(!until_closed(&mut stream).await.contains("200"), "{sent:?}");
     }
-    // Between two requests too.
+    // The limit holds between two requests too.
     let mut stream = fake.connect().await;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
     assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 200"));
@@ -109,7 +109,7 @@ async fn one_address_does_not_keep_the_others_out() {
     let elsewhere = http().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     let answer = elsewhere.get(format!("{}/healthz", fake.base)).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
-    // There is room again once one of them goes.
+    // There is room again once one of them is closed.
     drop(idle.pop());
     let again = async {
         while fake.http.get(format!("{}/healthz", fake.base)).send().await.is_err() {

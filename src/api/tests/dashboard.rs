@@ -1,4 +1,5 @@
-//! The dashboard's files: open to all, kept to themselves by the policy that is sent with them, and cheap the second time.
+//! The files of the dashboard: they are open to all, the policy that is sent with them lets them load nothing else, and
+//! browsers may cache them.
 
 use super::*;
 use crate::api::auth::{ApiToken, SecretHash};
@@ -47,8 +48,8 @@ async fn a_page_of_another_origin_gets_no_part_of_it() {
     }
 }
 
-/// Whatever an import or a link of the page names is a file of it, and nothing there comes from elsewhere or makes markup of
-/// text.
+/// Everything that an import or a link of the page names is one of its files. Nothing there comes from elsewhere or
+/// turns text into markup.
 #[test]
 fn the_files_belong_together() {
     let named = |text: &'static str, before: &'static str| {

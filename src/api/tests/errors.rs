@@ -1,4 +1,4 @@
-//! Every class of error is a problem that says enough.
+//! Every kind of error is a problem with the fields that a client needs.
 
 use strum::{VariantArray, VariantNames};
 
@@ -7,7 +7,7 @@ use crate::model::{ProblemType, WaitReason};
 use crate::name::NameError;
 use crate::replica::{Lasting, Over, Refusal};
 
-/// Checks what all problems have in common, and returns this one.
+/// Checks what all problems have in common, and returns the problem.
 async fn problem(response: Response, problem_type: &str, status: u16) -> Value {
     assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
     assert_eq!(response.status().as_u16(), status);
@@ -82,7 +82,7 @@ async fn a_rejection_names_the_winner() {
     let body = problem(fake.post("/v1/registrations", &alice()).await, "registration-rejected", 409).await;
     assert_eq!(body["registration"]["rejected_by"]["registration"], Uuid::from_u128(6).to_string());
     assert!(body["detail"].as_str().unwrap().contains("username/Alice"), "{body}");
-    // Asked for later it is an answer like any other.
+    // A client that looks the registration up later gets an ordinary answer.
     let later = fake.client.registration(Uuid::from_u128(7)).await.unwrap();
     assert_eq!(later.status, Status::Rejected);
     let body = serde_json::from_value(alice()).unwrap();

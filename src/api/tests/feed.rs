@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Event, EventData, EventQuery, EventType, Events, Metadata};
 use crate::replica::EventsAfter;
 
-/// Answers as a feed whose events are all those up to the number in `len`, at most so many at a time.
+/// Answers as a feed that has the events up to the number in `len`, with a limited number of them in one page.
 fn feed(len: &Arc<Mutex<u64>>) -> impl FnMut(&Request) -> Reply + Send + 'static {
     let len = Arc::clone(len);
     move |request| {
@@ -19,7 +19,7 @@ fn feed(len: &Arc<Mutex<u64>>) -> impl FnMut(&Request) -> Reply + Send + 'static
 
 fn event(number: u64) -> Event {
     let mut registration = registration(Status::Confirmed);
-    // Newlines of the application's must not end a message.
+    // Newlines in an application's metadata must not end a message.
     registration.metadata = Metadata::new("{\n\"a\":\r\n1}".to_owned()).ok();
     Event {
         specversion: "1.0".to_owned(),
@@ -34,7 +34,7 @@ fn event(number: u64) -> Event {
     }
 }
 
-/// Reads the stream until `messages` have ended.
+/// Reads the stream until it has this number of whole messages.
 async fn read(response: &mut Response, messages: usize) -> String {
     let mut text = String::new();
     while text.matches("\n\n").count() < messages {
@@ -77,7 +77,7 @@ async fn filters_reach_the_node() {
     };
     let asked = Request::from(EventsAfter::new(Some(cursor(4)), query.clone()));
     assert_eq!(fake.last(), asked);
-    // The typed client writes the same.
+    // The typed client writes the same request.
     fake.client.events(Some(cursor(4)), &query).await.unwrap();
     assert_eq!(fake.last(), asked);
 }
@@ -149,11 +149,11 @@ async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
         assert_eq!((problem.problem_type, problem.restart), (ProblemType::CursorUnknown, Some(cursor(7))));
         assert!(problem.detail.contains("No event is lost") && problem.detail.contains("feed-7"), "{problem}");
     }
-    // A stream that resumes is told the same, and does not go on trying.
+    // A stream that resumes gets the same problem, and does not try again.
     let mut stream = fake.client.stream(Some(cursor(3)), EventQuery::default());
     let error = stream.next().await.unwrap_err();
     assert_eq!(error.problem().and_then(|problem| problem.restart), Some(cursor(7)), "{error}");
-    // Whoever has read nothing begins with what there is.
+    // A reader without a cursor begins with the earliest event that is kept.
     let first = fake.client.events(None, &EventQuery::default()).await.unwrap();
     assert_eq!(first.events[0].cursor, Some(cursor(8)));
     let cluster: Value = fake.get("/v1/cluster").await.json().await.unwrap();
@@ -165,7 +165,7 @@ async fn events_that_are_no_longer_kept_are_gone_for_pages_and_streams() {
 async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
     let fake = Fake::start(|request| {
         let Request::EventsAfter(EventsAfter { after, .. }) = request else { panic!("asked {request:?}") };
-        // Of all up to 9 only the fifth is wanted.
+        // Of all events up to 9, the query selects only the fifth.
         let events = after.is_none_or(|after| after.number < 5).then(|| event(5)).into_iter().collect();
         Ok(Answer::Events(Events { events, next: cursor(9) }))
     })
@@ -175,7 +175,7 @@ async fn a_stream_moves_on_past_what_its_reader_does_not_want() {
     assert!(text.starts_with("id: feed-5\n") && text.ends_with("\n\nid: feed-9\n\n"), "{text}");
 }
 
-/// Its first page has looked at as much as a page may, and found nothing for the reader.
+/// The first page ends without events, because its read has looked at as many events as it may.
 #[tokio::test]
 async fn a_stream_from_the_beginning_goes_on_past_a_page_without_events() {
     let fake = Fake::start(|request| match request {
@@ -214,7 +214,7 @@ async fn streams_end_when_the_node_stops() {
 
 #[tokio::test]
 async fn the_clients_stream_outlives_connections() {
-    // The node refuses for a moment, as it does while it joins, then answers, then is cut off and comes back.
+    // The node first refuses, as it does while it joins. Then it answers, then the connection breaks, then it is back.
     let len = Arc::new(Mutex::new(2));
     let mut answer = feed(&len);
     let mut refusals = 1;

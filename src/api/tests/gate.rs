@@ -1,4 +1,4 @@
-//! What web pages of others can make a browser ask of a node: nothing. Each rule is tried on every call of the table.
+//! Web pages of other sites can make a browser ask a node for nothing. Each rule is tried on every call of the table.
 
 use axum::http::header;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::api::routes::{Route, TABLE};
 
 impl Route {
-    /// A path of this call's, with something in the place of each variable segment.
+    /// Returns a path of this call, with a sample value for each variable segment.
     pub(super) fn sample(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
             "{id}" => "00000000-0000-0000-0000-000000000007",
@@ -22,7 +22,7 @@ impl Route {
         if releases_a_name { path + "?owner=o" } else { path }
     }
 
-    /// The media type that it takes; none where it only reads.
+    /// Returns the media type that the call takes; none where it only reads.
     pub(super) fn takes(&self) -> Option<&'static str> {
         let reads = self.method == Method::GET;
         let batch = self.path.ends_with(":batch");
@@ -31,7 +31,7 @@ impl Route {
 }
 
 impl Fake {
-    /// A call as a browser would send it with these headers, and the type it declares.
+    /// Makes a call as a browser would, with these headers and this content type.
     async fn call(&self, route: &Route, content_type: Option<&str>, headers: &[(&str, &str)]) -> Response {
         let mut request = self.http.request(route.method.clone(), format!("{}{}", self.base, route.sample()));
         for (name, value) in headers {
@@ -82,7 +82,7 @@ async fn every_call_of_a_page_of_another_origin_is_refused() {
             assert!(!response.headers().contains_key("access-control-allow-origin"), "{what}");
             assert_problem(response, 403, "origin-refused", &what).await;
         }
-        // What such a page asks first is not permitted either.
+        // The preflight request of such a page is refused too.
         let asked = [("origin", "http://evil.example"), ("access-control-request-method", route.method.as_str())];
         let preflight = fake.http.request(Method::OPTIONS, format!("{}{}", fake.base, route.sample()));
         let preflight = asked.iter().fold(preflight, |request, (name, value)| request.header(*name, *value));
@@ -132,7 +132,7 @@ async fn pages_of_a_listed_origin_get_permission_and_no_others() {
         assert!(allowed.contains(route.method.as_str()), "{what}: {allowed}");
         let response = fake.call(route, route.takes(), &from).await;
         assert_eq!(response.headers()["access-control-allow-origin"], desk, "{what}");
-        // It reads errors too.
+        // A listed page can read errors too.
         let refused = fake.call(route, Some("text/plain"), &from).await;
         assert_eq!(refused.headers()["access-control-allow-origin"], desk, "{what}");
         let response = fake.call(route, route.takes(), &[("origin", "https://evil.example")]).await;

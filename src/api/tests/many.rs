@@ -1,4 +1,4 @@
-//! Many at once: batches, look-ups, lists, reports, and what people read who want to know why.
+//! Requests about many registrations or names: batches, look-ups, lists, reports and explanations.
 
 use super::*;
 use crate::model::limits::MAX_BATCH;
@@ -10,7 +10,7 @@ use crate::replica::{
     ConflictsOf, ExplainRegistration, HistoryOf, NameExplanation, NameOf, NamesOf, NamesTaken, Suggestions,
 };
 
-/// A node that registers whatever it is asked to, but `taken`.
+/// Returns a node that registers every name except `taken`.
 async fn registrar() -> Fake {
     Fake::start(|request| match request {
         Request::Name(Command::Register(request), _) if request.names[0].name == "taken" => {
@@ -47,7 +47,7 @@ async fn read(response: Response) -> Vec<BatchLine> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Each line's number, status, and owner or kind of problem.
+/// Returns for each line its number, its status, and its owner or the kind of problem.
 fn outcomes(lines: &[BatchLine]) -> Vec<(u64, u16, String)> {
     let outcome = |line: &BatchLine| match (&line.registration, &line.problem) {
         (Some(registration), None) => registration.owner.clone(),
@@ -98,7 +98,7 @@ async fn a_long_batch_is_answered_in_order_while_it_is_sent() {
         names: vec![NameRef { namespace: "username".to_owned(), name: format!("n{n}") }],
         ..RegistrationBody::default()
     };
-    // The last line is only sent once the first has been answered.
+    // The last line is sent only once the first one has been answered.
     let (first_answered, seen) = oneshot::channel::<()>();
     let last = futures_util::stream::once(async move {
         seen.await.unwrap();
@@ -119,7 +119,7 @@ async fn a_long_batch_is_answered_in_order_while_it_is_sent() {
 async fn a_batch_that_is_too_long_ends_with_a_problem() {
     let fake = registrar().await;
     let most = usize::try_from(MAX_BATCH).unwrap();
-    // Lines that no node needs to be asked about.
+    // These lines are refused without a request to the node.
     let answered = read(fake.batch("x\n".repeat(most + 5)).await).await;
     assert_eq!(answered.len(), most + 1);
     let problem = answered.last().unwrap().problem.as_ref().unwrap();

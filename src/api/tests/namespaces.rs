@@ -1,4 +1,4 @@
-//! Rules of namespaces over HTTP and on the command line.
+//! The rules of namespaces, over HTTP and on the command line.
 
 use super::*;
 use crate::model::{Namespace, NamespaceBody, RulesVersion};
@@ -9,7 +9,7 @@ fn stamp() -> Stamp {
     Stamp { hlc: Hlc(1_700_000_000_000 << 16), node: NODE }
 }
 
-/// A node that has set whatever it was told to.
+/// Answers as a node that has set the rules that it was asked to set.
 fn echo(request: &Request) -> Reply {
     let view = match request {
         Request::RulesOf(RulesOf(namespace)) => {

@@ -1,4 +1,5 @@
-//! The OpenAPI document: it has each call of the table and no other, holds together, and is shown as a page.
+//! The OpenAPI document describes exactly the calls of the table, all its references lead somewhere, and a page shows
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use axum::http::header;
 use super::*;
 use crate::api::routes::{TABLE, document};
 
-/// All that stands in the document under this key, wherever.
+/// Collects all values under this key, anywhere in the document.
 fn under<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| {
@@ -56,7 +57,7 @@ fn each_reference_of_the_document_leads_to_a_schema_and_each_schema_is_used() {
         pointer.rsplit('/').next().unwrap().to_owned()
     });
     let mut used: BTreeSet<_> = used.collect();
-    // A batch is lines of them, which OpenAPI cannot say.
+    // A batch is lines of JSON, and OpenAPI cannot refer to their schema.
     used.insert("BatchLine".to_owned());
     let schemas = document["components"]["schemas"].as_object().unwrap();
     assert_eq!(schemas.keys().cloned().collect::<BTreeSet<_>>(), used);

@@ -1,4 +1,4 @@
-//! What `/readyz` says of a node that does not answer.
+//! The answer of `/readyz` for a node that does not answer.
 
 use tokio::time::Instant;
 
@@ -6,7 +6,7 @@ use super::super::cluster::readyz;
 use super::*;
 use crate::node::Health;
 
-/// What a probe is told of a node of this health, whose driver answers nothing.
+/// Returns the problem that a health probe gets from a node with this health, whose driver answers nothing.
 async fn told(health: Health, calls: mpsc::Sender<replica::Request>) -> Box<Problem> {
     let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
     let handle = handle.with_health(watch::channel(health).1);

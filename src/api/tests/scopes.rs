@@ -1,11 +1,11 @@
-//! What a token may do of what its scope is for: whose registrations, which namespaces, how long, how fast.
+//! The limits of a token within its scopes: whose registrations, which namespaces, until when, and how often.
 
 use super::*;
 use crate::api::auth::{ApiToken, SecretHash};
 use crate::model::{NameRef, RegistrationBody, ReplacesBody};
 use crate::replica::Bearer;
 
-/// A token whose secret is its name.
+/// Returns a token whose secret is its name.
 fn token(name: &str, scopes: &[Scope]) -> ApiToken {
     ApiToken::new(name, SecretHash::of(name), scopes.iter().copied())
 }
@@ -74,7 +74,7 @@ async fn who_may_only_register_is_not_told_who_has_a_name() {
     let (_fake, client) = with(token("shop", &[Scope::Claim]), taken).await;
     assert!(client.register(&body()).await.unwrap_err().problem().unwrap().names[0].registration.is_some());
 
-    // Nor by an answer that came later.
+    // An answer that comes later does not show it either.
     let lost = |request: &Request| match request {
         Request::Name(_, Caller { reads: false, .. }) => {
             let stamp = Stamp { hlc: Hlc(1), node: NODE };
@@ -118,7 +118,7 @@ async fn a_token_with_namespaces_does_nothing_to_the_cluster() {
     assert!(fake.asked.lock().unwrap().is_empty());
 }
 
-/// What is not reached the registry refuses, or leaves out: it is told with every call.
+/// The registry refuses or leaves out what a token does not reach, so the token's namespaces come with every call.
 #[tokio::test]
 async fn every_call_tells_which_namespaces_its_token_reaches() {
     let namespaces = vec!["email".to_owned(), "org/*".to_owned()];
@@ -171,7 +171,7 @@ async fn a_token_that_has_expired_is_none() {
 async fn whoever_sends_too_much_is_told_when_to_come_again() {
     let slow = ApiToken { rate: std::num::NonZeroU32::new(1), ..token("t", &[Scope::Claim]) };
     let (fake, client) = with(slow, |_| answered(Status::Confirmed)).await;
-    // As many as it takes to come twice within a second.
+    // The client asks until two requests come so close together that the second is refused.
     let refused = loop {
         if let Err(error) = client.register(&body()).await {
             break error;
@@ -182,7 +182,7 @@ async fn whoever_sends_too_much_is_told_when_to_come_again() {
         (problem.problem_type, problem.status, problem.retry_after),
         (ProblemType::TooManyRequests, 429, Some(1))
     );
-    // Lines of a batch wait instead, and none is lost.
+    // Lines of a batch wait instead of being refused, and none is lost.
     let asked = fake.asked.lock().unwrap().len();
     let mut answers = loop {
         match client.register_all(futures_util::stream::iter([body(), body()])).await {

@@ -1,4 +1,4 @@
-//! Who is let in, and what for.
+//! API tokens: who is let in, and for what.
 
 use super::*;
 use crate::api::auth::{ApiToken, SecretHash};
@@ -80,15 +80,15 @@ async fn without_a_token_nothing_is_done() {
         }
     }
     assert!(fake.asked.lock().unwrap().iter().all(|asked| *asked == ClusterCommand::Show.into()), "only by a probe");
-    // The scheme is written as one likes, as HTTP has it.
+    // The scheme may be written in upper or lower case, as HTTP says.
     assert_eq!(call(&fake, "POST", "/v1/cluster/tokens", Some("bearer admin")).await.status(), StatusCode::CREATED);
-    // Two of them are none.
+    // A request with two tokens counts as one without a token.
     let twice = fake.http.get(format!("{}/v1/cluster", fake.base)).header("authorization", "Bearer reads");
     let twice = twice.header("authorization", "Bearer admin").send().await.unwrap();
     assert_eq!(twice.status(), StatusCode::UNAUTHORIZED);
 }
 
-/// The registration that the node was asked for last: discreetly by whoever may not read.
+/// Returns the registration that the node was asked for last. It was asked discreetly where the caller may not read.
 fn registered(fake: &Fake, secret: &str) -> replica::RegisterRequest {
     match fake.last() {
         Request::Name(Command::Register(request), caller) if caller.reads == (secret != "claims") => request,
@@ -170,7 +170,7 @@ async fn what_is_left_of_a_batch_is_not_taken_once_tokens_have_changed() {
     lines.send(body.clone()).unwrap();
     let mut answers = client.register_all(Box::pin(sent)).await.unwrap();
     assert!(answers.next().await.unwrap().unwrap().registration.is_some());
-    // Read anew, they are the same: nothing changes.
+    // The tokens are replaced by equal ones, and nothing changes.
     known.replace(&tokens());
     lines.send(body.clone()).unwrap();
     assert!(answers.next().await.unwrap().unwrap().registration.is_some());

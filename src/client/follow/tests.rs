@@ -1,4 +1,5 @@
-//! A scripted feed in place of a node's: what the follower asks for, hands on and goes on from.
+//! A scripted feed in place of a node's. The tests show what the follower asks for, what it hands on and where it goes
+//! on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,7 @@ use crate::model::Problem;
 const NODE: &str = "0b8326a221c00003";
 const SOURCE: &str = "/nodes/0b8326a221c00000";
 
-/// What a stream tells after each cursor, until it breaks off; none: the node is busy.
+/// The messages of a stream after each cursor, until the connection breaks. Without an entry the node is busy.
 type Script = BTreeMap<&'static str, Result<String, Problem>>;
 
 fn event(id: &str, cursor: &str, source: &str) -> String {
@@ -63,7 +64,7 @@ async fn serve(script: Script) -> String {
 #[derive(Debug)]
 enum Failed {
     Client(ClientError),
-    /// The last event has been told.
+    /// The last event has arrived.
     Enough,
 }
 
@@ -73,7 +74,7 @@ impl From<ClientError> for Failed {
     }
 }
 
-/// Keeps cursors and ids as an application would, until it knows the event of this id.
+/// Keeps cursors and ids as an application would, until it has the event with this id.
 struct Kept {
     cursors: BTreeMap<String, Cursor>,
     known: BTreeSet<String>,
@@ -130,7 +131,8 @@ async fn the_follower_goes_on_where_it_was_and_tells_why_where_it_cannot() {
     let again = event("r1/confirmed", "b-1", SOURCE) + &event("r2/confirmed", "b-2", SOURCE);
     let node = serve(Script::from([
         ("a-0", Ok(both)),
-        // Nothing for this reader up to a-5; then the node begins a new feed, which tells again what it told before.
+        // There is no event for this reader up to a-5. Then the node begins a new feed, which tells again what it told
+        // before.
         ("a-2", Ok("id: a-5\n\n".to_owned())),
         ("a-5", Err(problem(ProblemType::CursorUnknown, Some("b-0")))),
         ("b-0", Ok(again)),

@@ -1,14 +1,14 @@
-//! How far it is: a bar where somebody watches, a line now and then where the output goes to a file.
+//! Shows the progress: a bar on a terminal, and otherwise a line from time to time.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Between two lines.
+/// The time between two lines.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The bar's length; what it shows is a part of the whole.
+/// The length of the bar. It shows the part that is done.
 const WHOLE: u64 = 10_000;
 
 pub(crate) enum Progress {
@@ -39,7 +39,7 @@ impl Progress {
         }
     }
 
-    /// Something that must not wait.
+    /// Prints a text at once.
     pub(crate) fn say(&self, text: &str) {
         match self {
             Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),

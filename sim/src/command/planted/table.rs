@@ -1,4 +1,4 @@
-//! The table of the planted bugs, as markdown.
+//! The table of the planted bugs, in Markdown.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -12,16 +12,16 @@ use forename_sim::hunt::hunt;
 use super::Options;
 use crate::command::{End, Ended, quiet_panics};
 
-/// What the batches of one bug came to.
+/// The results of the batches of one bug.
 struct Finding {
     bug: Bug,
-    /// Seeds that each batch took, least first; none where it found nothing.
+    /// The number of seeds that each batch took, the least first; none where a batch found nothing.
     taken: Vec<Option<u64>>,
-    /// Which checks found it how often.
+    /// How often each check found the bug.
     checks: BTreeMap<&'static str, usize>,
 }
 
-/// Bugs are shared among threads: a planted bug is its thread's own.
+/// Prints the table. The threads share the list of bugs, because a bug is planted for one thread only.
 pub(super) fn print(options: &Options) -> Ended {
     quiet_panics();
     let bugs = if options.bugs.is_empty() { Bug::ALL } else { &options.bugs };
@@ -58,7 +58,7 @@ fn batches(bug: Bug, options: &Options) -> Finding {
             *finding.checks.entry(failure.violation().check).or_default() += 1;
         }
     }
-    // A batch that found nothing took longer than any that did.
+    // A batch that found nothing took longer than any batch that found the bug.
     finding.taken.sort_by_key(|taken| taken.unwrap_or(u64::MAX));
     finding
 }

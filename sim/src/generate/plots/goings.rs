@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::plan::{Action, Ask, At, Ending, Fault, Host, Joiner, Loss, Otherwise, Plan, Trouble};
 
 impl Story {
-    /// How many founders and newcomers such a plot has; most are small.
+    /// Draws the number of founders and newcomers of such a plot. Most are small.
     pub(super) fn persons(self, dice: &mut Dice) -> (u64, u64) {
         let founders = match dice.below(20) {
             0 => dice.within(9, 11),
@@ -23,7 +23,7 @@ impl Story {
 }
 
 impl Plot {
-    /// Puts comings and goings into the plan.
+    /// Adds the plot to the plan.
     pub(super) fn goings(&mut self, plan: &mut Plan, begin: At) {
         match self.story {
             Story::Replacement => self.replacement(plan, begin),
@@ -38,7 +38,7 @@ impl Plot {
         }
     }
 
-    /// A member dies, and newcomers start before anybody has put it out.
+    /// A member dies, and newcomers start before anybody has evicted it.
     fn replacement(&mut self, plan: &mut Plan, begin: At) {
         let victim = self.founder(0);
         self.dies(plan, begin, victim);
@@ -54,7 +54,7 @@ impl Plot {
     /// A member is asked to leave at some moment of a join, down to the millisecond.
     fn leave_at_join(&mut self, plan: &mut Plan, begin: At) {
         self.newcomers_at(plan, begin, 1);
-        // A join takes some four one-way latencies and fsyncs.
+        // A join takes about four one-way latencies and fsyncs.
         let join = (4 * (plan.links.least + plan.links.jitter + plan.disk.least + plan.disk.jitter) / 1000).max(20);
         let (leaver, within) = (self.founder(0), *self.dice.pick(&[join, 2 * join, 20 * join]).unwrap_or(&join));
         leave(plan, begin + self.dice.below(within), leaver);
@@ -78,7 +78,7 @@ impl Plot {
         self.claims_of_all(plan, begin.saturating_sub(500), 3000);
     }
 
-    /// A member is asked to leave while another is dead, which is put out later, or not before the end.
+    /// A member is asked to leave while another one is dead. That one is evicted later, or not before the end.
     fn leave_beside_dead(&mut self, plan: &mut Plan, begin: At) {
         let victim = self.founder(0);
         let leaver = self.other_than(&[victim]);
@@ -92,7 +92,7 @@ impl Plot {
         self.claims_of_all(plan, begin, 6000);
     }
 
-    /// Clients ask all the time, and a member is to leave.
+    /// Clients ask all the time, and a member is asked to leave.
     fn leave_under_load(&mut self, plan: &mut Plan, begin: At) {
         let leaver = self.founder(0);
         leave(plan, begin + self.dice.below(2000), leaver);
@@ -101,7 +101,7 @@ impl Plot {
         }
     }
 
-    /// A member dies just after it was asked to leave, or is put out by another just then.
+    /// Just after a member was asked to leave, it dies, evicts another member, or is evicted.
     fn last_word(&mut self, plan: &mut Plan, begin: At) {
         let leaver = self.founder(0);
         leave(plan, begin, leaver);
@@ -117,7 +117,7 @@ impl Plot {
         self.claims_of_all(plan, begin.saturating_sub(500), 3000);
     }
 
-    /// A machine goes down, for long or for good.
+    /// A machine goes down, for a time or for good.
     fn dies(&mut self, plan: &mut Plan, at: At, host: Host) {
         let mut lasts = 2000 + self.dice.below(20_000);
         if self.dice.percent(60) {
@@ -136,7 +136,7 @@ impl Plot {
         }
     }
 
-    /// A founder that is none of these; they are less than all.
+    /// Draws a founder that is not one of these, which must be fewer than all.
     fn other_than(&mut self, these: &[Host]) -> Host {
         let others: Vec<Host> = (0..self.founders).filter(|host| !these.contains(host)).collect();
         *self.dice.pick(&others).unwrap_or(&0)
