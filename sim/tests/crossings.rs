@@ -383,3 +383,13 @@ fn a_refusal_counts_from_when_it_was_decided() {
     let plan = serde_json::from_str(include_str!("plans/a_refusal_that_waited_for_its_disk.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// Members of three are silent to each other in turn, over links that break in one direction. The first member begins the
+/// eviction of the third with the second one's vote, which hears nothing of it; later the second and the third reach each
+/// other, and the first is silent to both. They must not begin its eviction: together with the first it would leave nobody.
+#[test]
+fn a_vote_that_may_have_been_acted_upon_binds_until_the_other_side_is_heard() {
+    let plan = include_str!("plans/two_evictions_by_one_vote_after_the_other.json");
+    let plan = serde_json::from_str(plan).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

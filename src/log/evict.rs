@@ -1,10 +1,10 @@
 //! Evictions: an operator or the silence of a member begins one, and all members that stay join in and declare it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::message::{Lane, Message};
 use super::view::View;
-use super::vote::VOTE_LASTS;
+use super::vote::{Ballot, VOTE_LASTS};
 use super::{Denied, Log};
 use crate::clock::{Millis, NodeId};
 use crate::log::op::{Body, MemberOp};
@@ -81,9 +81,13 @@ impl Log {
     /// freezes that cross could leave no majority, and a freeze cannot be taken back. The votes of frozen members do
     /// not count.
     fn freeze_silent(&mut self) {
-        let goes = |node: NodeId| self.membership.frozen().contains(&node);
-        let silent = if goes(self.me) { BTreeSet::new() } else { self.view().silent() };
-        self.peers.vote.cast(self.now.elapsed, silent);
+        if self.cast_vote() {
+            tracing::warn!(
+                "a member is silent, and this node does not vote for its eviction: it voted for that of others before, and who \
+                 was told so may have begun it out of this node's reach. If the silent member is gone for good, evict it with \
+                 `forename member evict`"
+            );
+        }
         let silent = self.peers.vote.says().clone();
         if silent.is_empty() || self.phase.is_leaving() || !self.membership.could_evict(&silent) {
             return;
@@ -103,6 +107,22 @@ impl Log {
             );
             silent.into_iter().for_each(|node| self.freeze(node));
         }
+    }
+
+    /// Votes for the eviction of the members that are silent. Returns true where the vote is withheld from now on, because an
+    /// earlier one binds.
+    fn cast_vote(&mut self) -> bool {
+        let goes = self.membership.frozen().contains(&self.me);
+        let silent = if goes { BTreeSet::new() } else { self.view().silent() };
+        let mut promised = BTreeMap::new();
+        if !silent.is_empty() || self.peers.vote.is_bound() {
+            let others = self.membership.members().filter(|member| *member != self.me);
+            promised.extend(others.map(|member| (member, self.frontiers.promise(member).hlc.millis())));
+        }
+        let told = promised.keys().copied().filter(|member| self.peers.is_connected(*member)).collect();
+        let (time, skew) = (self.view().cluster_time(), self.cluster.settings().max_clock_skew / 2);
+        let ballot = Ballot { time, skew, silent, told, promised: &promised };
+        self.peers.vote.cast(ballot, |together| self.membership.could_evict(together))
     }
 
     /// Sends this node's vote to all peers in a large cluster. In a small one every heartbeat is a vote; in a large one
