@@ -340,3 +340,11 @@ fn one_that_knows_nobody_who_is_left_finds_out_once_its_operator_tells_it_whom_t
     // Its operator makes it rejoin through Lima, as docs/operations.md says.
     story.ends_well();
 }
+
+/// A member that leaves joins in the eviction of another one, of whose log it alone has the last ops: its freeze is the cut. It
+/// must not go before the others have these ops.
+#[test]
+fn a_leaver_hands_over_what_it_has_frozen() {
+    let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_a_leaver_holds.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

@@ -168,10 +168,15 @@ impl View<'_> {
         }
     }
 
-    /// Returns a log of which a member does not hold all that this node has acknowledged.
+    /// Returns a log of which a member does not hold all that this node has acknowledged, or has frozen: the greatest freeze
+    /// is the cut, and this node may be the only one that has the ops up to its own.
     fn lacks_of_leaver(&self, member: NodeId, leaving: &Leaving) -> Option<NodeId> {
         let own = (self.me, self.frontiers.seq(self.me));
-        let logs = leaving.acknowledged.iter().map(|(origin, cut)| (*origin, cut.seq)).chain([own]);
+        let frozen = self.membership.freezes_by(self.me).map(|(origin, seq)| {
+            let cut = self.membership.cut(origin).map_or(Seq::MAX, |cut| cut.seq);
+            (origin, seq.min(cut))
+        });
+        let logs = leaving.acknowledged.iter().map(|(origin, cut)| (*origin, cut.seq)).chain([own]).chain(frozen);
         let lacks = |(origin, seq): &(NodeId, Seq)| *origin != member && self.frontiers.held(member, *origin) < *seq;
         logs.into_iter().find(lacks).map(|(origin, _)| origin)
     }
