@@ -181,3 +181,11 @@ fn a_newcomer_whose_state_was_overtaken_begins_anew() {
     let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_was_overtaken.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A member is dead, and another one passes its last promise on late, since its vectors were lost meanwhile. The first member
+/// takes this for a sign of life and lets a newcomer in. It cannot know better, and that does no harm.
+#[test]
+fn a_promise_that_is_passed_on_late_looks_like_a_sign_of_life() {
+    let plan = serde_json::from_str(include_str!("plans/a_promise_that_was_passed_on_late.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

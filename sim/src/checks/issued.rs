@@ -189,9 +189,10 @@ fn has(world: &World, node: NodeId, origin: NodeId, seq: Seq) -> bool {
 fn is_silent(world: &World, host: Host, member: NodeId) -> bool {
     let links = &world.plan.links;
     // Nothing follows from a member's silence where the host itself stood still and reads earlier messages only now, or
-    // where another node that passes messages on became reachable only now.
+    // where another node that passes messages on became reachable only now, or can pass on the right ones only now.
     let sound = |other: &Machine| {
-        let since = world.net.sound_since(host, other.host);
+        let disturbed = world.books.conditions.disturbed_at(host, other.host);
+        let since = world.net.sound_since(host, other.host).map(|since| since.max(disturbed));
         other.host == host || !other.is_up() || since.is_some_and(|since| since + JUST_NOW < world.now)
     };
     let slow = links.least + links.jitter > 300_000
