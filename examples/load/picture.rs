@@ -10,6 +10,13 @@ const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 60.0;
 const PANEL: f64 = 200.0;
 
+/// A line: its name, its colour, and its points as seconds and values.
+struct Line {
+    name: &'static str,
+    colour: &'static str,
+    points: Vec<(f64, f64)>,
+}
+
 /// Draws the slices of a run.
 pub(crate) fn draw(slices: &[Slice]) -> String {
     let height = 2.0 * (PANEL + MARGIN) + MARGIN;
@@ -23,16 +30,17 @@ pub(crate) fn draw(slices: &[Slice]) -> String {
         let of = |slice: &Slice| slice.quantiles.get(which).copied().unwrap_or(Duration::ZERO).as_secs_f64() * 1e3;
         slices.iter().map(|slice| (slice.until.as_secs_f64(), of(slice))).collect()
     };
-    let lines = [("longest", "#c33", millis(3)), ("p99.9", "#d80", millis(2)), ("p50", "#06c", millis(0))];
-    panel(&mut svg, MARGIN, "claims a second", end, &[("claims", "#080", rates)]);
+    let line = |name, colour, points| Line { name, colour, points };
+    let lines = [line("longest", "#c33", millis(3)), line("p99.9", "#d80", millis(2)), line("p50", "#06c", millis(0))];
+    panel(&mut svg, MARGIN, "claims a second", end, &[line("claims", "#080", rates)]);
     panel(&mut svg, 2.0 * MARGIN + PANEL, "milliseconds from request to answer", end, &lines);
     svg.push_str("</svg>\n");
     svg
 }
 
-/// Draws lines over one pair of axes. Each line is a name, a colour, and points of seconds and values.
-fn panel(svg: &mut String, top: f64, title: &str, end: f64, lines: &[(&str, &str, Vec<(f64, f64)>)]) {
-    let most = lines.iter().flat_map(|(_, _, points)| points).map(|(_, value)| *value).fold(1e-9, f64::max);
+/// Draws lines over one pair of axes.
+fn panel(svg: &mut String, top: f64, title: &str, end: f64, lines: &[Line]) {
+    let most = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(1e-9, f64::max);
     let (left, right, bottom) = (MARGIN, WIDTH - MARGIN, top + PANEL);
     let x = |seconds: f64| left + (right - left) * seconds / end.max(1e-9);
     let y = |value: f64| bottom - PANEL * value / most;
@@ -50,7 +58,7 @@ fn panel(svg: &mut String, top: f64, title: &str, end: f64, lines: &[(&str, &str
             bottom + 18.0
         );
     }
-    for (number, (name, colour, points)) in lines.iter().enumerate() {
+    for (number, Line { name, colour, points }) in lines.iter().enumerate() {
         let points: Vec<_> = points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect();
         let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", points.join(" "));
         let at = right - 70.0 * number as f64;
