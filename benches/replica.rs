@@ -13,7 +13,7 @@ use forename::replica::{
 };
 use forename::store::memory::MemoryStore;
 
-/// The same allocator as in the program.
+/// The allocator is that of the program `forename`, so that times compare.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

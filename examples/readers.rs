@@ -20,7 +20,7 @@ use hdrhistogram::Histogram;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The same allocator as in the program.
+/// The allocator is that of the program `forename`, so that times compare.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -14,7 +14,7 @@ use super::process::Usage;
 pub(crate) struct Tally {
     /// Microseconds from the request to the answer, for claims that got their name.
     latencies: Histogram<u64>,
-    /// The same for all other answers, because a refusal needs no sync.
+    /// Microseconds from the request to the answer, of refusals. They are counted apart because they need no sync.
     refusals: Histogram<u64>,
     by_status: BTreeMap<u16, u64>,
     /// The number of claims without an answer.

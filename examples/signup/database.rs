@@ -40,7 +40,7 @@ pub(crate) struct SignUp {
 pub(crate) enum Written {
     /// The sign-up is new, so forename is to be asked for it.
     New,
-    /// The same sign-up was sent before, under this registration.
+    /// The form was sent before; this is the registration that it made then.
     Again(Uuid),
     /// This person's earlier sign-up is under way or done.
     Other,

@@ -114,11 +114,13 @@ impl Log {
     fn cast_vote(&mut self) -> bool {
         let goes = self.membership.frozen().contains(&self.me);
         let silent = if goes { BTreeSet::new() } else { self.view().silent() };
-        let mut promised = BTreeMap::new();
-        if !silent.is_empty() || self.peers.vote.is_bound() {
-            let others = self.membership.members().filter(|member| *member != self.me);
-            promised.extend(others.map(|member| (member, self.frontiers.promise(member).hlc.millis())));
+        // This is asked in every step, and hardly ever is anybody silent.
+        if silent.is_empty() && !self.peers.vote.is_bound() {
+            return false;
         }
+        let others = self.membership.members().filter(|member| *member != self.me);
+        let promised: BTreeMap<_, _> =
+            others.map(|member| (member, self.frontiers.promise(member).hlc.millis())).collect();
         let told = promised.keys().copied().filter(|member| self.peers.is_connected(*member)).collect();
         let (time, skew) = (self.view().cluster_time(), self.cluster.settings().max_clock_skew / 2);
         let ballot = Ballot { time, skew, silent, told, promised: &promised };

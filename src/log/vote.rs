@@ -43,15 +43,19 @@ struct Bond {
 pub(super) struct Vote {
     /// The members that it votes out for being silent.
     says: BTreeSet<NodeId>,
-    /// Earlier votes that may have been acted upon.
+    /// Votes that may have been acted upon, the present one among them.
     bonds: Vec<Bond>,
+    /// True while members are silent and the vote is withheld.
+    withheld: bool,
 }
 
 impl Vote {
     /// Casts a vote, or withholds it where an eviction that rests on an earlier vote might be under way, and
     /// `leaves_majority` says that both together leave none. Returns true where the vote is withheld, and was not before.
     pub(super) fn cast(&mut self, ballot: Ballot<'_>, leaves_majority: impl Fn(&BTreeSet<NodeId>) -> bool) -> bool {
-        let Ballot { time, skew, silent, mut told, promised } = ballot;
+        let Ballot { time, skew, silent, told, promised } = ballot;
+        // Whoever connected since the last ballot may have been told of the vote that was cast there.
+        self.bind(&told, time.plus(VOTE_BINDS + skew));
         for bond in &mut self.bonds {
             bond.told.retain(|node, until| promised.get(node).is_some_and(|promise| *promise < *until));
         }
@@ -59,23 +63,26 @@ impl Vote {
         let mut together = silent.clone();
         self.bonds.iter().for_each(|bond| together.extend(&bond.silent));
         let others = self.bonds.iter().any(|bond| bond.silent != silent);
-        if silent.is_empty() || others && !leaves_majority(&together) {
-            let withheld = !silent.is_empty() && !self.says.is_empty();
-            self.says = BTreeSet::new();
-            return withheld;
-        }
-        told.retain(|node| !silent.contains(node));
-        let until = time.plus(VOTE_BINDS + skew);
-        let told = told.into_iter().map(|node| (node, until));
-        match self.bonds.iter_mut().find(|bond| bond.silent == silent) {
-            Some(bond) => bond.told.extend(told),
-            None => self.bonds.push(Bond { silent: silent.clone(), told: told.collect() }),
-        }
-        self.says = silent;
-        false
+        let withheld = !silent.is_empty() && others && !leaves_majority(&together);
+        self.says = if withheld { BTreeSet::new() } else { silent };
+        self.bind(&told, time.plus(VOTE_BINDS + skew));
+        let before = std::mem::replace(&mut self.withheld, withheld);
+        withheld && !before
     }
 
-    /// Returns true where a vote is bound by earlier ones.
+    /// Notes who may know of the present vote, and may act upon it until a time.
+    fn bind(&mut self, told: &BTreeSet<NodeId>, until: Millis) {
+        if self.says.is_empty() {
+            return;
+        }
+        let told = told.iter().filter(|node| !self.says.contains(node)).map(|node| (*node, until));
+        match self.bonds.iter_mut().find(|bond| bond.silent == self.says) {
+            Some(bond) => bond.told.extend(told),
+            None => self.bonds.push(Bond { silent: self.says.clone(), told: told.collect() }),
+        }
+    }
+
+    /// Returns true where votes bind this node.
     pub(super) fn is_bound(&self) -> bool {
         !self.bonds.is_empty()
     }
@@ -137,11 +144,29 @@ mod tests {
         };
         let leaves_majority = |together: &BTreeSet<NodeId>| together.len() < 2;
         assert!(!vote.cast(ballot(&[3], &all), leaves_majority));
+        assert!(!vote.cast(ballot(&[], &all), leaves_majority), "the third node is back");
         assert!(vote.cast(ballot(&[2], &all), leaves_majority), "it is said once that a vote is withheld");
         assert!(!vote.cast(ballot(&[2], &all), leaves_majority));
         assert_eq!(vote.says(), &nodes(&[]));
         let without = [(NodeId(3), Millis(0))].into();
         vote.cast(ballot(&[2], &without), leaves_majority);
         assert_eq!(vote.says(), &nodes(&[2]));
+    }
+
+    #[test]
+    fn who_connects_after_a_ballot_may_know_of_its_vote() {
+        let mut vote = Vote::default();
+        let promised = [(NodeId(2), Millis(0)), (NodeId(3), Millis(0))].into();
+        let ballot = |silent: &[u64], told: &[u64]| Ballot {
+            time: Millis(100),
+            skew: 500,
+            silent: nodes(silent),
+            told: nodes(told),
+            promised: &promised,
+        };
+        let leaves_majority = |together: &BTreeSet<NodeId>| together.len() < 2;
+        vote.cast(ballot(&[3], &[]), leaves_majority);
+        vote.cast(ballot(&[], &[2]), leaves_majority);
+        assert!(vote.cast(ballot(&[2], &[]), leaves_majority));
     }
 }

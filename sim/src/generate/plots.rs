@@ -15,7 +15,7 @@ const CLIENTS: Slot = 1 << 21;
 enum Story {
     /// A member that lets newcomers in is evicted, and nobody else hears of the newcomers.
     Unheard,
-    /// The same, while the eviction waits for a member that is paused.
+    /// A member that lets newcomers in is evicted, nobody else hears of them, and the eviction waits for a paused member.
     Waiting,
     /// Founders evict one of them. Meanwhile it lets newcomers in, and together they evict the others.
     Crossing,
