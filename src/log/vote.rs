@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(cast(&mut vote, 100, &[4, 5], 0), nodes(&[4, 5]), "who has said nothing is free");
         assert_eq!(cast(&mut vote, 200, &[4, 5], 0), nodes(&[4, 5]), "a vote may be repeated");
         assert_eq!(cast(&mut vote, 300, &[4, 3], 0), nodes(&[]), "both together leave no majority");
-        assert_eq!(cast(&mut vote, 1_000_000, &[4, 3], 200 + VOTE_BINDS + 499), nodes(&[]), "however late");
-        assert_eq!(cast(&mut vote, 1_000_000, &[4, 3], 200 + VOTE_BINDS + 500), nodes(&[4, 3]));
+        assert_eq!(cast(&mut vote, 1_000_000, &[4, 3], 300 + VOTE_BINDS + 499), nodes(&[]), "however late");
+        assert_eq!(cast(&mut vote, 1_000_000, &[4, 3], 300 + VOTE_BINDS + 500), nodes(&[4, 3]));
         assert_eq!(cast(&mut vote, 1_000_001, &[], 1_000_001 + VOTE_BINDS + 500), nodes(&[]));
         assert!(!vote.is_bound());
     }
