@@ -28,6 +28,7 @@ pub(crate) mod outcomes;
 pub(crate) mod registrations;
 pub(crate) mod reports;
 pub(crate) mod rules;
+pub(crate) mod webhooks;
 pub(crate) mod secrets;
 pub(crate) mod watermark;
 
@@ -83,6 +84,8 @@ pub(crate) const QUESTIONS: &[Question] = &[
     names::check,
     // The rules of namespaces.
     rules::check,
+    // Webhooks.
+    webhooks::check,
     // Erased registrations.
     erasure::check,
 ];
