@@ -35,7 +35,9 @@ pub(crate) fn ask(ask: &Ask) -> String {
             )
         }
         Ask::Webhook(Errand::Make(number)) => format!("make webhook {number}"),
-        Ask::Webhook(Errand::Turn(number, on)) => format!("let webhook {number} {}", if *on { "go on" } else { "stop" }),
+        Ask::Webhook(Errand::Turn(number, on)) => {
+            format!("let webhook {number} {}", if *on { "go on" } else { "stop" })
+        }
         Ask::Webhook(Errand::Rotate(number, _)) => format!("give webhook {number} another secret"),
         Ask::Webhook(Errand::Remove(number)) => format!("remove webhook {number}"),
         Ask::Leave => "leave the cluster".to_owned(),

@@ -12,7 +12,8 @@ use crate::clock::NodeId;
 use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
 use crate::replica::{
-    Asked, AwaitFinal, Caller, ClusterCommand, Command, KnownWebhook, Query, Refusal, Reply, Request, SetRules, SetWebhook,
+    Asked, AwaitFinal, Caller, ClusterCommand, Command, KnownWebhook, Query, Refusal, Reply, Request, SetRules,
+    SetWebhook,
 };
 
 /// A handle on a running node. It is cheap to clone.

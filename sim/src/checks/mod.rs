@@ -28,9 +28,9 @@ pub(crate) mod outcomes;
 pub(crate) mod registrations;
 pub(crate) mod reports;
 pub(crate) mod rules;
-pub(crate) mod webhooks;
 pub(crate) mod secrets;
 pub(crate) mod watermark;
+pub(crate) mod webhooks;
 
 use check::{Check, Question};
 
