@@ -58,6 +58,8 @@ pub(super) struct Worker {
     written: Instant,
     /// True where the feed has more to read.
     more: bool,
+    /// True from the receiver's 410 on, until the webhook is seen to have changed.
+    gone: bool,
 }
 
 impl Worker {
@@ -70,13 +72,13 @@ impl Worker {
         let (changed, dead) = (place.is_none(), Arc::new(tools.journal.dead()?));
         let place = place.unwrap_or_else(|| Place { known_from: Some(last), ..Place::default() });
         let (attempts, written) = (JoinSet::new(), Instant::now());
-        Ok(Self { tools, place, dead, attempts, events, changed, written, more: true })
+        Ok(Self { tools, place, dead, attempts, events, changed, written, more: true, gone: false })
     }
 
     /// Runs until the webhook is removed or the node stops.
     pub(super) async fn run(mut self) {
         loop {
-            let works = self.tools.known.borrow().hook.active && self.tools.role.borrow().member;
+            let works = !self.gone && self.tools.known.borrow().hook.active && self.tools.role.borrow().member;
             if works {
                 self.take_over();
                 self.read().await;
@@ -97,7 +99,7 @@ impl Worker {
                     None => break,
                 },
                 Ok(()) = self.events.changed() => self.more = true,
-                Ok(()) = self.tools.known.changed() => self.more = true,
+                Ok(()) = self.tools.known.changed() => (self.more, self.gone) = (true, false),
                 () = tokio::time::sleep(pause) => self.more |= self.is_behind(),
             }
         }
@@ -270,11 +272,17 @@ impl Worker {
     }
 
     /// Stops the webhook at all nodes.
-    async fn stop(&self) {
+    async fn stop(&mut self) {
+        if self.gone {
+            return;
+        }
         let id = self.tools.known.borrow().id;
         let change = WebhookChange::Change { url: None, all: None, types: None, active: Some(false) };
         match self.tools.handle.set_webhook(SetWebhook { id, change }).await {
-            Ok(_) => tracing::warn!(webhook = %id, "the receiver answered 410 Gone: the webhook is stopped"),
+            Ok(_) => {
+                self.gone = true;
+                tracing::warn!(webhook = %id, "the receiver answered 410 Gone: the webhook is stopped");
+            }
             Err(error) => tracing::warn!(webhook = %id, %error, "the receiver answered 410 Gone; it is asked again"),
         }
     }
