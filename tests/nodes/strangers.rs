@@ -99,7 +99,6 @@ async fn a_certificate_that_no_member_knows_is_turned_away() {
         listen: ([127, 0, 0, 1], 0).into(),
         wire: WireVersion::PRESENT,
         links: None,
-        webhooks: forename::node::WebhookOptions::default(),
         inputs,
         limits: Limits::default(),
     });

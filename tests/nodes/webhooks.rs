@@ -213,7 +213,7 @@ async fn what_is_given_up_is_kept_whole_and_replayed() {
     assert_eq!(shown.secret, None, "the secret is shown once");
     assert!(shown.delivery.unwrap().last_error.unwrap().contains("500"));
     let dead = node.client.dead_letters(hook.id).await.unwrap().dead_letters;
-    let about: BTreeSet<_> = dead.iter().map(|letter| letter.event["data"]["registration"]["id"].clone()).collect();
+    let about: BTreeSet<_> = dead.iter().map(|letter| letter.event["data"]["registration"]["id"].to_string()).collect();
     assert_eq!((dead.len(), about.len()), (4, 2));
     receiver.is(Mood::Well);
     assert_eq!(node.client.replay_webhook(hook.id).await.unwrap().replayed, 4);
@@ -227,8 +227,8 @@ async fn a_gone_receiver_stops_its_webhook_and_two_secrets_sign_while_one_is_rep
     let node = node("a", QUICK, None).await;
     let receiver = Receiver::start().await;
     let hook = receiver.add(&node.client).await;
-    let rotated = node.client.rotate_webhook(hook.id, &RotationBody { keep_old: Some(Span(Duration::from_secs(600))) });
-    let rotated = rotated.await.unwrap();
+    let keep_both = RotationBody { keep_old: Some(Span(Duration::from_secs(600))) };
+    let rotated = node.client.rotate_webhook(hook.id, &keep_both).await.unwrap();
     assert!(rotated.old_secret_until.is_some() && rotated.secret.is_some());
     // The node takes the change up within a moment; the test event is signed with what it knows at once.
     receiver.secrets.lock().unwrap().push(rotated.secret.unwrap());
