@@ -12,6 +12,7 @@ mod nodes;
 mod reading;
 mod register;
 mod tls;
+mod webhooks;
 
 use std::time::Duration;
 

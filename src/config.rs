@@ -19,7 +19,7 @@ pub use crate::api::auth::{ApiToken, ApiTokens, ApiTokensError, Rate, SecretHash
 pub use crate::api::{Connections, Doors, Gate, GateError, Shared, Tls, TlsError, TlsFiles};
 pub use crate::audit::Audit;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
-use crate::node::{JoinConfig, MIN_FREE, NodeConfig};
+use crate::node::{JoinConfig, MIN_FREE, NodeConfig, WebhookOptions};
 
 /// The default port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;
@@ -163,6 +163,23 @@ pub struct Partial {
         )
     )]
     pub insecure: Option<bool>,
+    /// Let webhooks have receivers in private networks too, which they may not by default
+    /// [env: FORENAME_WEBHOOK_PRIVATE_TARGETS]
+    ///
+    /// Whoever may make a webhook can then have this node call services that only it can reach.
+    #[serde(alias = "webhook-private-targets")]
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "true",
+            value_parser = BoolishValueParser::new(),
+            value_name = "BOOL"
+        )
+    )]
+    pub webhook_private_targets: Option<bool>,
     /// Who may call the HTTP interface, as `[[api_token]]` tables of the file; where there are none, everybody may.
     #[serde(default, alias = "api-token")]
     #[cfg_attr(feature = "cli", arg(skip))]
@@ -278,6 +295,7 @@ impl Partial {
             min_free: self.min_free.or(lower.min_free),
             fix_permissions: self.fix_permissions.or(lower.fix_permissions),
             insecure: self.insecure.or(lower.insecure),
+            webhook_private_targets: self.webhook_private_targets.or(lower.webhook_private_targets),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
             tls_client_ca: self.tls_client_ca.or(lower.tls_client_ca),
@@ -323,6 +341,10 @@ impl Partial {
             keep_log: None,
             min_free: self.min_free.unwrap_or(MIN_FREE),
             links: None,
+            webhooks: WebhookOptions {
+                private_targets: self.webhook_private_targets == Some(true),
+                ..WebhookOptions::default()
+            },
         };
         Ok(Settings {
             http,

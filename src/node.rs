@@ -15,6 +15,8 @@ mod limits;
 pub mod offline;
 mod operator;
 mod rejoin;
+#[doc(hidden)]
+pub mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub use self::init::{Founded, InitError};
 pub use self::limits::NodeLimits;
 use self::operator::Operator;
 use self::rejoin::WayIn;
+use self::webhooks::Deliveries;
+pub use self::webhooks::WebhookOptions;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
@@ -84,6 +88,8 @@ pub struct NodeConfig {
     /// A filter that cuts links, for demonstrations and tests.
     #[doc(hidden)]
     pub links: Option<Arc<dyn LinkFilter>>,
+    /// How the node delivers events to webhooks.
+    pub webhooks: WebhookOptions,
 }
 
 impl From<&NodeConfig> for NodeLimits {
@@ -116,6 +122,7 @@ impl NodeConfig {
             keep_log: None,
             min_free: MIN_FREE,
             links: None,
+            webhooks: WebhookOptions::default(),
         }
     }
 
@@ -184,6 +191,13 @@ pub struct Node {
     limits: watch::Sender<NodeLimits>,
     stop: mpsc::Sender<()>,
     ended: watch::Receiver<Option<Ended>>,
+    deliveries: Arc<Deliveries>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.deliveries.begin_to_stop();
+    }
 }
 
 impl Node {
@@ -260,6 +274,7 @@ impl Node {
             label: config.label,
             as_of: clocks.now().wall,
         };
+        let files_of_webhooks = config.data_dir.join("webhooks");
         let start = match &config.join {
             Some(_) => Some(Start::Join),
             None => config.found.map(|settings| init::founding(node, settings)).transpose()?.map(Into::into),
@@ -281,7 +296,9 @@ impl Node {
         let watches = Watches::new(node, replica.last_event(), transport.handle(), limits);
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
         let handle = handle.with_watches(&watches);
+        let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks);
         let operator = Operator {
+            deliveries: Arc::clone(&deliveries),
             identity: own_identity,
             address: contact_address,
             node: watches.node.subscribe(),
@@ -292,8 +309,14 @@ impl Node {
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
-        let reception = Reception(lives.start(replica)?);
-        Ok((Self { handle, peer_address, operator, limits, stop, ended }, reception))
+        let reception = match lives.start(replica) {
+            Ok(joined) => Reception(joined),
+            Err(error) => {
+                deliveries.begin_to_stop();
+                return Err(error);
+            }
+        };
+        Ok((Self { handle, peer_address, operator, limits, stop, ended, deliveries }, reception))
     }
 
     /// Returns a handle to ask the node.
@@ -340,9 +363,10 @@ impl Node {
     /// Stops the node. Accepted requests are made durable, peers are told, and the data directory can be used again
     /// afterwards.
     pub async fn shutdown(self) {
+        self.deliveries.stop().await;
         // Where the channel is full or closed, the node is stopping already.
         let _ = self.stop.try_send(());
-        let mut ended = self.ended;
+        let mut ended = self.ended.clone();
         let _ = ended.wait_for(Option::is_some).await;
     }
 }

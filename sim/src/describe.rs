@@ -3,7 +3,7 @@
 use forename::model::Registration;
 use forename::replica::any::{Answer, Answered as Reply};
 
-use crate::plan::{Ask, Book, CopyRun, Fault, Host, Pick, Trouble, Wish};
+use crate::plan::{Ask, Book, CopyRun, Errand, Fault, Host, Pick, Trouble, Wish};
 
 /// Describes a client's request.
 pub(crate) fn ask(ask: &Ask) -> String {
@@ -34,6 +34,12 @@ pub(crate) fn ask(ask: &Ask) -> String {
                 reserved.join("+")
             )
         }
+        Ask::Webhook(Errand::Make(number)) => format!("make webhook {number}"),
+        Ask::Webhook(Errand::Turn(number, on)) => {
+            format!("let webhook {number} {}", if *on { "go on" } else { "stop" })
+        }
+        Ask::Webhook(Errand::Rotate(number, _)) => format!("give webhook {number} another secret"),
+        Ask::Webhook(Errand::Remove(number)) => format!("remove webhook {number}"),
         Ask::Leave => "leave the cluster".to_owned(),
         Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
     }

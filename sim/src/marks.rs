@@ -290,6 +290,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::InvalidRequest(_) => "refused: invalid request",
         Refusal::IdReused(_) => "refused: id reused",
         Refusal::NoRegistration(_) => "refused: no registration",
+        Refusal::NoWebhook(_) => "refused: no webhook",
         Refusal::NotHeld { .. } => "refused: not held",
         Refusal::TooLate { .. } => "refused: too late",
         Refusal::Permanent { .. } => "refused: permanent",

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forename::clock::{Hlc, NodeId, Stamp};
-use forename::crdt::{ID_WINDOW, NameOp, Register};
+use forename::crdt::{Hook, ID_WINDOW, NameOp, Register};
 use forename::log::{Body, Op};
 use forename::name::Rules;
 use uuid::Uuid;
@@ -50,6 +50,8 @@ pub struct Verdicts {
     pub ends: BTreeMap<Stamp, Hlc>,
     /// The rules that were set last for each namespace, with the stamp of that op.
     pub rules: BTreeMap<String, (Stamp, Rules)>,
+    /// What was said last of each webhook, with the stamp of that op; none where it was removed.
+    pub webhooks: BTreeMap<Uuid, (Stamp, Option<Hook>)>,
 }
 
 /// Replays ops. Reservations that end at or before `time`, and that nobody activated, have ended.
@@ -67,6 +69,9 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
             Body::Name(NameOp::Erase { registration }) => model.erase(*registration),
             Body::Name(NameOp::Namespace { namespace, rules }) => {
                 model.rules.insert(namespace.clone(), (*stamp, (**rules).clone()));
+            }
+            Body::Name(NameOp::Webhook { id, hook }) => {
+                model.webhooks.insert(*id, (*stamp, hook.as_deref().cloned()));
             }
             _ => {}
         }
@@ -88,6 +93,7 @@ struct Model {
     /// The times at which reservations end, as far as the replay has come.
     ends: BTreeMap<Stamp, Hlc>,
     rules: BTreeMap<String, (Stamp, Rules)>,
+    webhooks: BTreeMap<Uuid, (Stamp, Option<Hook>)>,
 }
 
 impl Model {
@@ -171,8 +177,8 @@ impl Model {
             fate.erased |= fate.register.id.is_some_and(|id| erased.contains(&id));
         }
         let holders = self.tenures.keys().map(|place| (place.clone(), self.holder(place))).collect();
-        let Self { fates, tenures, displaced, ends, rules, .. } = self;
-        Verdicts { fates, holders, tenures, displaced, ends, rules }
+        let Self { fates, tenures, displaced, ends, rules, webhooks, .. } = self;
+        Verdicts { fates, holders, tenures, displaced, ends, rules, webhooks }
     }
 
     fn holder(&self, place: &Place) -> Option<Stamp> {

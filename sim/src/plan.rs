@@ -4,9 +4,11 @@
 mod lie;
 mod trouble;
 
+use forename::crdt::HookSecret;
 use forename::name::{Profile, Rules};
-use forename::replica::{AwaitFinal, GossipLimits};
+use forename::replica::{AwaitFinal, GossipLimits, SetWebhook, WebhookChange};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use self::lie::{Forged, Forgery, Lie, Mask};
 pub use self::trouble::{CopyRun, Fault, Kind, Pick, Trouble};
@@ -281,6 +283,8 @@ pub enum Ask {
     Leave,
     /// An operator sets the rules of a namespace.
     Rules(Book),
+    /// An operator makes, changes or removes a webhook.
+    Webhook(Errand),
     /// Registers this number of new names at once, in one registration each, with this many bytes of metadata.
     Import(Slot, u32, usize),
 }
@@ -309,6 +313,40 @@ impl Book {
         let profile = if self.opaque { Profile::Opaque } else { Rules::default_of(&self.namespace).profile() };
         let rules = Rules::new(profile, (self.least, 100), self.reserved.iter().map(String::as_str)).ok()?;
         Some(rules.with_private(self.private))
+    }
+}
+
+/// What an operator wants of a webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// Makes the webhook of this number.
+    Make(u8),
+    /// Stops it, or lets it go on.
+    Turn(u8, bool),
+    /// Gives it the secret of this number.
+    Rotate(u8, u8),
+    /// Removes it.
+    Remove(u8),
+}
+
+impl Errand {
+    /// Returns the request.
+    #[must_use]
+    pub fn request(self) -> SetWebhook {
+        let secret = |number| HookSecret([number; 32]);
+        let (number, change) = match self {
+            Self::Make(number) => {
+                let url = format!("https://hooks.example.org/{number}");
+                (number, WebhookChange::Create { url, all: false, types: Vec::new(), secret: secret(number) })
+            }
+            Self::Turn(number, active) => {
+                let active = Some(active);
+                (number, WebhookChange::Change { url: None, all: None, types: None, active })
+            }
+            Self::Rotate(number, other) => (number, WebhookChange::Rotate { secret: secret(other), keep: 1000 }),
+            Self::Remove(number) => (number, WebhookChange::Remove),
+        };
+        SetWebhook { id: Uuid::from_u128(u128::from(number)), change }
     }
 }
 

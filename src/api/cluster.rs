@@ -21,6 +21,7 @@ use crate::clock::NodeId;
 use crate::metrics::{Format, Scraped};
 use crate::model::{Cluster, ClusterSettingsBody, Span, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
+use crate::node::webhooks::Deliveries;
 use crate::node::{Backup, Handle};
 use crate::replica::{ClusterCommand, ClusterSecret, Refusal};
 use crate::store::SnapshotPart;
@@ -194,7 +195,8 @@ pub(super) async fn metrics(
     let cluster = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await;
     let cluster = cluster.ok().and_then(Result::ok);
     let version = env!("CARGO_PKG_VERSION");
-    let scraped = Scraped { version, cluster: cluster.as_ref(), queued: api.admin.queued() };
+    let webhooks = api.admin.deliveries().map(Deliveries::all).unwrap_or_default();
+    let scraped = Scraped { version, cluster: cluster.as_ref(), queued: api.admin.queued(), webhooks };
     let text = api.handle.metrics().scrape(&scraped, format);
     let text = text.map_err(|error| internal(&format!("the metrics cannot be written: {error}")))?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], text).into_response())

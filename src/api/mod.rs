@@ -25,6 +25,7 @@ mod routes;
 mod server;
 mod shared;
 mod tls;
+mod webhooks;
 mod which_cluster;
 
 use std::io;

@@ -67,6 +67,7 @@ impl From<Refusal> for Problem {
             Refusal::TooManyHeld { owner: _, limit } | Refusal::TokenTooManyHeld { token: _, limit } => {
                 Self { limit: Some(limit), retry_after: Some(30), ..problem(ProblemType::TooManyHeld) }
             }
+            Refusal::NoWebhook(id) => Self { id: Some(id), ..problem(ProblemType::NoWebhook) },
             Refusal::NoRegistration(id) => Self { id: Some(id), ..problem(ProblemType::NoRegistration) },
             Refusal::NotHeld { namespace, name, owner: _ } => {
                 Self { namespace: Some(namespace), name: Some(name), ..problem(ProblemType::NotHeld) }

@@ -12,7 +12,7 @@ use super::auth::{About, allow};
 use super::observe::Calls;
 use super::openapi::call::Call;
 use super::openapi::{self, Described, calls, page};
-use super::{Api, MAX_BODY, batch, cluster, dashboard, events, names, namespaces, reading, registrations};
+use super::{Api, MAX_BODY, batch, cluster, dashboard, events, names, namespaces, reading, registrations, webhooks};
 use crate::model::Scope;
 use crate::model::{Problem, ProblemType};
 
@@ -70,6 +70,15 @@ pub(super) const TABLE: &[Route] = table! {
     PATCH  "/v1/namespaces/{namespace}", ADMIN, Names => namespaces::change, change_namespace;
     GET    "/v1/owners/{owner}/registrations", READ, Names => registrations::of_owner, of_owner;
     GET    "/v1/events", READ, Names => events::feed, events;
+    GET    "/v1/webhooks", ADMIN, All => webhooks::list, webhooks;
+    POST   "/v1/webhooks", ADMIN, All => webhooks::make, make_webhook;
+    GET    "/v1/webhooks/{webhook}", ADMIN, All => webhooks::show, webhook;
+    PATCH  "/v1/webhooks/{webhook}", ADMIN, All => webhooks::change, change_webhook;
+    DELETE "/v1/webhooks/{webhook}", ADMIN, All => webhooks::remove, remove_webhook;
+    POST   "/v1/webhooks/{webhook}/rotate", ADMIN, All => webhooks::rotate, rotate_webhook;
+    POST   "/v1/webhooks/{webhook}/test", ADMIN, All => webhooks::test, test_webhook;
+    POST   "/v1/webhooks/{webhook}/replay", ADMIN, All => webhooks::replay, replay_webhook;
+    GET    "/v1/webhooks/{webhook}/dead-letters", ADMIN, All => webhooks::dead_letters, dead_letters;
     GET    "/v1/cluster", READ, Cluster => cluster::show, cluster;
     PATCH  "/v1/cluster/settings", ADMIN, All => cluster::configure, configure;
     POST   "/v1/cluster/members/{node}/evict", ADMIN, All => cluster::evict, evict;

@@ -239,6 +239,7 @@ impl Place {
             keep_log: None,
             min_free: 0,
             links,
+            webhooks: crate::node::WebhookOptions::default(),
         };
         let node = Node::start(config).await.map_err(|error| failed(&error))?;
         let listener = TcpListener::bind(any_port).await.map_err(|error| failed(&error))?;

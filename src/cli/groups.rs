@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &["claim", "show", "explain", "release", "rename", "activate", "extend", "watch", "conflicts", "namespace"],
     ),
     ("Many names", &["import", "export"]),
-    ("Nodes", &["init", "serve", "config", "status", "member", "cluster", "token", "backup"]),
+    ("Nodes", &["init", "serve", "config", "status", "member", "cluster", "token", "webhook", "backup"]),
     ("Data directories of nodes that do not run", &["restore", "rejoin", "recover", "verify"]),
     ("Besides", &["demo", "completions", "man", "help"]),
 ];

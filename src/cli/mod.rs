@@ -39,6 +39,7 @@ mod token;
 mod verify;
 mod version;
 mod watch;
+mod webhook;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -101,6 +102,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Show or change the rules of namespaces
     Namespace(namespace::NamespaceArgs),
+    /// Make, list, test, replay or remove webhooks
+    Webhook(webhook::WebhookArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Rejoin(rejoin::RejoinArgs),
@@ -180,6 +183,7 @@ impl Command {
             Self::Config(args) => args.format(),
             Self::Token(args) => args.format(),
             Self::Namespace(args) => args.format(),
+            Self::Webhook(args) => args.format(),
             Self::Backup(args) => args.client.output,
             Self::Restore(args) => args.offline.output,
             Self::Rejoin(args) => args.offline.output,
@@ -215,6 +219,7 @@ impl Command {
             Self::Member(args) => block_on(member::run(args)),
             Self::Token(args) => token::run(args),
             Self::Namespace(args) => block_on(namespace::run(args)),
+            Self::Webhook(args) => block_on(webhook::run(args)),
             Self::Backup(args) => block_on(backup::run(args)),
             Self::Restore(args) => restore::run(&args),
             Self::Rejoin(args) => rejoin::run(&args),

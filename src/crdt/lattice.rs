@@ -7,6 +7,7 @@ use super::gc::{is_twin, run_of};
 use super::op::{Claim, NameOp};
 use super::orphan_ops::Early;
 use super::record::{EndReason, Namespace, Registration, stamp_of_id};
+use super::webhook::Webhook;
 use crate::clock::{Hlc, Stamp};
 use crate::model::Seq;
 use crate::name::Rules;
@@ -51,6 +52,10 @@ impl Lattice {
                 self.set_rules(store, namespace, Namespace { stamp, seq, rules: (**rules).clone() });
                 Effects::default()
             }
+            NameOp::Webhook { id, hook } => {
+                self.set_webhook(store, *id, &Webhook { stamp, seq, hook: hook.as_deref().cloned() });
+                Effects::default()
+            }
         }
     }
 
@@ -64,6 +69,13 @@ impl Lattice {
         let ours = Namespace::load(store, namespace);
         if planted!(crdt::replaces(ours.is_none_or(|ours| ours.stamp < theirs.stamp))) {
             theirs.save(store, namespace);
+        }
+    }
+
+    /// Sets what is said of a webhook. The last writer wins, by stamp.
+    pub(super) fn set_webhook(&self, store: &mut dyn Store, id: Uuid, theirs: &Webhook) {
+        if Webhook::load(store, id).is_none_or(|ours| ours.stamp < theirs.stamp) {
+            theirs.save(store, id);
         }
     }
 

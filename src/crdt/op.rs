@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::webhook::Hook;
 use crate::clock::{Hlc, Stamp};
 use crate::name::Rules;
 
@@ -36,6 +37,13 @@ pub enum NameOp {
     Erase {
         /// The registration.
         registration: Stamp,
+    },
+    /// Sets a webhook, or removes it. Of several such ops the one with the greatest stamp counts.
+    Webhook {
+        /// The webhook's id.
+        id: Uuid,
+        /// The webhook, in full; none removes it.
+        hook: Option<Box<Hook>>,
     },
 }
 

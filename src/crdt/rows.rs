@@ -3,6 +3,7 @@
 use super::orphan_ops::Early;
 use super::record::{Namespace, Registration};
 use super::tenures::{Followed, Open};
+use super::webhook::Webhook;
 use crate::store::schema::{self, Rows};
 
 impl Rows for schema::Registrations {
@@ -19,6 +20,10 @@ impl Rows for schema::Followed {
 
 impl Rows for schema::Namespaces {
     type Row = Namespace;
+}
+
+impl Rows for schema::Webhooks {
+    type Row = Webhook;
 }
 
 impl Rows for schema::Early {

@@ -2,10 +2,12 @@
 //! one.
 
 use crdts::{CmRDT, CvRDT, Dot, VClock};
+use uuid::Uuid;
 
 use super::lattice::{Effects, Lattice};
 use super::op::{NameOp, Register};
 use super::record::{Namespace, Registration};
+use super::webhook::Webhook;
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::model::Seq;
 use crate::store::Store;
@@ -114,6 +116,10 @@ fn namespace(found: Found<'_, schema::Namespaces>) -> Option<(String, Namespace)
     Some((found.key()?.to_owned(), found.row()))
 }
 
+fn webhook(found: Found<'_, schema::Webhooks>) -> Option<(Uuid, Webhook)> {
+    Some((found.key()?, found.row()))
+}
+
 impl<S: Store> CmRDT for State<S> {
     type Op = Entry;
     type Validation = ApplyError;
@@ -151,6 +157,12 @@ impl<S: Store> CvRDT for State<S> {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
         }
+        for (id, theirs) in rows(&other.store, webhook) {
+            let ours = Webhook::load(&self.store, id);
+            if ours.is_some_and(|ours| ours.stamp == theirs.stamp && ours != theirs) {
+                return Err(MergeError::TwoOfOneStamp(theirs.stamp));
+            }
+        }
         Ok(())
     }
 
@@ -165,6 +177,9 @@ impl<S: Store> CvRDT for State<S> {
         }
         for (namespace, theirs) in rows(&other.store, namespace) {
             self.lattice.set_rules(&mut self.store, &namespace, theirs);
+        }
+        for (id, theirs) in rows(&other.store, webhook) {
+            self.lattice.set_webhook(&mut self.store, id, &theirs);
         }
         self.applied.merge(other.applied);
     }

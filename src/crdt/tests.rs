@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::clock::{Hlc, NodeId, Stamp};
+use crate::clock::{Hlc, Millis, NodeId, Stamp};
 use crate::model::Seq;
 use crate::name::{Profile, Rules};
 use crate::store::Table;
@@ -70,6 +70,7 @@ fn state(registry: &Memory) -> Vec<(Vec<u8>, Vec<u8>)> {
         Table::Expiries,
         Table::Early,
         Table::Namespaces,
+        Table::Webhooks,
         Table::Cluster,
     ]
     .into_iter()
@@ -220,6 +221,43 @@ fn two_rules_under_one_stamp_do_not_merge() {
     assert_eq!(a.validate_merge(&b), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
+fn webhook(id: u128, url: Option<&str>) -> NameOp {
+    let hook = url.map(|url| Hook {
+        url: url.to_owned(),
+        all: false,
+        types: Vec::new(),
+        active: true,
+        secret: HookSecret([7; 32]),
+        previous: None,
+        created: Millis(1),
+    });
+    NameOp::Webhook { id: Uuid::from_u128(id), hook: hook.map(Box::new) }
+}
+
+#[test]
+fn a_webhook_that_was_removed_does_not_come_back_by_an_earlier_op() {
+    let mut registry = empty();
+    let of = |registry: &Memory, id| Webhook::load(&registry.store, Uuid::from_u128(id)).and_then(|set| set.hook);
+    registry.apply(op(2, 1, 20, webhook(1, None)));
+    registry.apply(op(1, 1, 10, webhook(1, Some("early"))));
+    assert_eq!(of(&registry, 1), None);
+    registry.apply(op(1, 2, 30, webhook(1, Some("late"))));
+    registry.apply(op(3, 1, 25, webhook(2, Some("other"))));
+    assert_eq!(of(&registry, 1).map(|hook| hook.url), Some("late".to_owned()));
+    assert_eq!(of(&registry, 2).map(|hook| hook.url), Some("other".to_owned()));
+    let mut other = empty();
+    other.apply(op(1, 1, 10, webhook(1, Some("elsewhere"))));
+    let mut same = empty();
+    same.apply(op(1, 1, 10, webhook(1, Some("early"))));
+    assert_eq!(same.validate_merge(&other), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
+}
+
+#[test]
+fn the_secret_of_a_webhook_is_not_in_its_debug_output() {
+    let shown = format!("{:?}", webhook(1, Some("one")));
+    assert!(shown.contains("HookSecret(…)") && !shown.contains("7, 7"), "{shown}");
+}
+
 /// Logs of some nodes. Every op refers to names and registrations out of a small pool, whether these have arrived or
 /// not.
 pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Entry>>> {
@@ -247,6 +285,7 @@ pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Entry>>> {
 fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> NameOp {
     let some = |n: usize| registrations.get(n % registrations.len().max(1));
     match (kind, some(a)) {
+        (3, _) if b.is_multiple_of(2) => webhook(a as u128 % 2, (b % 3 > 0).then_some(["one", "two", "three"][b % 3])),
         (3, _) => rules(["username", "email"][a % 2], 1 + b % 3),
         (0, Some((registration, _))) => NameOp::Activate { registration: *registration },
         (7, Some((registration, _))) if b.is_multiple_of(2) => NameOp::Erase { registration: *registration },

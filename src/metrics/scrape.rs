@@ -9,10 +9,11 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use uuid::Uuid;
 
 use super::Metrics;
 use crate::clock::NodeId;
-use crate::model::Cluster;
+use crate::model::{Cluster, WebhookDelivery};
 
 type Floats = Gauge<f64, AtomicU64>;
 
@@ -48,6 +49,8 @@ pub(crate) struct Scraped<'a> {
     pub(crate) cluster: Option<&'a Cluster>,
     /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
+    /// How the deliveries to webhooks stand.
+    pub(crate) webhooks: BTreeMap<Uuid, WebhookDelivery>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -58,6 +61,11 @@ struct ByNode {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ByPeer {
     peer: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ByHook {
+    hook: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -86,6 +94,7 @@ impl Metrics {
             register_members(&mut registry, cluster);
             register_queues(&mut registry, cluster, &scraped.queued);
         }
+        register_webhooks(&mut registry, &scraped.webhooks);
         let mut text = String::new();
         match format {
             Format::Prometheus => prometheus_text::encode(&mut text, &registry)?,
@@ -197,6 +206,25 @@ fn register_queues(registry: &mut Registry, cluster: &Cluster, queued: &BTreeMap
     registry.register_with_unit("queue", "Messages that wait to be sent to the member", Unit::Bytes, queues);
 }
 
+/// Registers how the deliveries to webhooks stand.
+fn register_webhooks(registry: &mut Registry, webhooks: &BTreeMap<Uuid, WebhookDelivery>) {
+    let (lags, dead) = (Family::<ByHook, Gauge>::default(), Family::<ByHook, Gauge>::default());
+    let missed = Family::<ByHook, Gauge>::default();
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    for (id, delivery) in webhooks {
+        let by = ByHook { hook: id.to_string() };
+        lags.get_or_create(&by).set(whole(delivery.lag_events));
+        dead.get_or_create(&by).set(whole(delivery.dead));
+        missed.get_or_create(&by).set(i64::from(delivery.missed.is_some()));
+    }
+    let help =
+        "Events of this node's feed that were not read for the webhook yet, and those that wait for its receiver";
+    registry.register("webhook_lag_events", help, lags);
+    registry.register("webhook_dead_letters", "Events that this node gave up to deliver to the webhook", dead);
+    let help = "1 where this node no longer kept events when they were to be delivered to the webhook";
+    registry.register("webhook_missed_events", help, missed);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -205,7 +233,7 @@ mod tests {
     use crate::replica::Tally;
 
     fn scrape(metrics: &Metrics, format: Format) -> String {
-        let scraped = Scraped { version: "1.2.3", cluster: None, queued: BTreeMap::new() };
+        let scraped = Scraped { version: "1.2.3", cluster: None, queued: BTreeMap::new(), webhooks: BTreeMap::new() };
         metrics.scrape(&scraped, format).unwrap()
     }
 

@@ -60,3 +60,9 @@ pub const MAX_TOKEN_USES: u32 = 1000;
 pub const DEFAULT_TOKEN_TTL: Duration = Duration::from_secs(24 * 3600);
 /// The number of rows in a page, where the client does not say.
 pub const DEFAULT_PAGE: usize = 100;
+/// The number of webhooks that a cluster may have. A guess: each is a task of every node.
+pub const MAX_WEBHOOKS: usize = 100;
+/// Bytes of the URL of a webhook at most. A guess: what common servers take.
+pub const MAX_WEBHOOK_URL: usize = 2048;
+/// For how long deliveries are signed with the secret before the present one, where it is not said.
+pub const KEEP_OLD_SECRET: Duration = Duration::from_secs(24 * 3600);

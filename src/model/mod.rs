@@ -26,6 +26,7 @@ mod scope;
 mod settings;
 mod status;
 mod text;
+mod webhook;
 
 pub use cluster::{
     Cluster, Cut, EventRange, Eviction, Fork, Hindrance, Member, MemberState, Newcomer, Overdue, TokenBody, TokenIssued,
@@ -54,6 +55,10 @@ pub use settings::{
 };
 pub use status::{EndReason, EventType, NameStatus, Precedence, RulesVersion, RulesVersionError, Status};
 pub use text::{Span, SpanError, Time, TimeError, hlc, stamp};
+pub use webhook::{
+    DeadLetter, DeadLetters, Deliver, EventKind, MissedEvents, Replayed, RotationBody, Webhook, WebhookBody,
+    WebhookDelivery, WebhookPatch, WebhookTest, Webhooks,
+};
 
 pub use crate::clock::{Hlc, Millis, NodeId, Stamp};
 

@@ -95,6 +95,9 @@ pub enum ProblemType {
     /// The node knows no such registration.
     #[strum(props(status = 404, title = "No such registration"))]
     NoRegistration,
+    /// The node knows no such webhook.
+    #[strum(props(status = 404, title = "No such webhook"))]
+    NoWebhook,
     /// The name is not held by that owner.
     #[strum(props(status = 404, title = "Name not held"))]
     NotHeld,

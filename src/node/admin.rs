@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::webhooks::Deliveries;
 use crate::backup::Head;
 use crate::clock::NodeId;
 use crate::replica::Refusal;
@@ -49,4 +50,9 @@ pub trait Admin: Send + Sync {
 
     /// The number of bytes of messages that wait to be sent to each connected peer.
     fn queued(&self) -> BTreeMap<NodeId, usize>;
+
+    /// The deliveries to webhooks; none where it is not a node that answers, as in tests.
+    fn deliveries(&self) -> Option<&Deliveries> {
+        None
+    }
 }

@@ -11,7 +11,10 @@ use super::incarnations::{KnownCluster, Watches};
 use crate::clock::NodeId;
 use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
-use crate::replica::{Asked, AwaitFinal, Caller, ClusterCommand, Command, Query, Refusal, Reply, Request, SetRules};
+use crate::replica::{
+    Asked, AwaitFinal, Caller, ClusterCommand, Command, KnownWebhook, Query, Refusal, Reply, Request, SetRules,
+    SetWebhook,
+};
 
 /// A handle on a running node. It is cheap to clone.
 #[doc(hidden)]
@@ -136,6 +139,14 @@ impl Handle {
     /// The same as [`Handle::command`].
     pub async fn set_rules(&self, set: SetRules, caller: Caller) -> Result<Namespace, Refusal> {
         self.ask(|reply| Request::SetRules(set, caller, reply)).await
+    }
+
+    /// Makes, changes or removes a webhook.
+    ///
+    /// # Errors
+    /// The same as [`Handle::command`].
+    pub async fn set_webhook(&self, set: SetWebhook) -> Result<KnownWebhook, Refusal> {
+        self.ask(|reply| Request::SetWebhook(set, reply)).await
     }
 
     /// Answers a query.

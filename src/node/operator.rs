@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admin::{Admin, Backup, BackupAnswer};
 use super::incarnations::{BackupCall, KnownCluster};
+use super::webhooks::Deliveries;
 use super::{driver, millis, random};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
@@ -25,6 +27,7 @@ pub(super) struct Operator {
     pub(super) cluster: watch::Receiver<Option<KnownCluster>>,
     pub(super) transport: watch::Receiver<Option<transport::Handle>>,
     pub(super) backups: mpsc::Sender<BackupCall>,
+    pub(super) deliveries: Arc<Deliveries>,
 }
 
 /// The number of members that a token names at most. A guess: some of them still run when the token is used.
@@ -73,6 +76,10 @@ impl Admin for Operator {
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
         self.transport.borrow().as_ref().map(transport::Handle::wires).unwrap_or_default()
+    }
+
+    fn deliveries(&self) -> Option<&Deliveries> {
+        Some(&self.deliveries)
     }
 
     fn queued(&self) -> BTreeMap<NodeId, usize> {

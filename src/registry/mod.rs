@@ -41,6 +41,7 @@ mod rows;
 mod tally;
 mod verdicts;
 mod waiters;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -63,6 +64,7 @@ use self::retention::Retention;
 pub use self::tally::{Tally, Told};
 use self::verdicts::Verdicts;
 use self::waiters::Waiters;
+pub use self::webhooks::{KnownWebhook, SetWebhook, WebhookChange, WebhooksKnown};
 use crate::clock::{Millis, NodeId};
 use crate::crdt::{Effects, Lattice, NameOp};
 use crate::log::{Body, Now, Op, Seq};

@@ -171,6 +171,9 @@ pub enum Refusal {
         /// The namespace's present profile.
         profile: Profile,
     },
+    /// The cluster has no webhook of this id, as far as this node knows.
+    #[error("there is no webhook {0} here; nothing was done, and one that was made at another node may be on its way")]
+    NoWebhook(Uuid),
     /// The caller may not read, and the answer could show whether a private name exists.
     #[error(
         "{0}: only callers who may read are answered about that, since it would tell whether a private name exists; nothing \

@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::registry::{
     Asked, AwaitFinal, Caller, Command, ConflictsOf, EventsAfter, ExplainName, ExplainRegistration, HistoryOf,
-    NameExplanation, NameOf, NamesOf, NamesTaken, NamespacesKnown, Refusal, RegistrationExplanation, RegistrationsOf,
-    Reply, RulesOf, SetRules, Suggestions,
+    KnownWebhook, NameExplanation, NameOf, NamesOf, NamesTaken, NamespacesKnown, Refusal, RegistrationExplanation,
+    RegistrationsOf, Reply, RulesOf, SetRules, SetWebhook, Suggestions, WebhooksKnown,
 };
 
 /// A number that names a request until it is answered. The caller chooses it.
@@ -77,6 +77,10 @@ answers! {
     Events(Events),
     /// The answer to `RulesOf` and `SetRules`.
     Namespace(Namespace),
+    /// The answer to `SetWebhook`.
+    Webhook(KnownWebhook),
+    /// The answer to `WebhooksKnown`.
+    Webhooks(Vec<KnownWebhook>),
     /// The answer to commands about the cluster.
     Cluster(Cluster),
 }
@@ -99,6 +103,8 @@ macro_rules! queries {
             },
             /// Sets the rules of a namespace.
             SetRules(SetRules),
+            /// Makes, changes or removes a webhook.
+            SetWebhook(SetWebhook),
             /// A command about the cluster.
             Cluster(ClusterCommand),
             $(
@@ -124,6 +130,7 @@ macro_rules! queries {
                         request::Request::Outcome { id, wait, caller, reply: reply(tell) }
                     }
                     Self::SetRules(set) => request::Request::SetRules(set, Caller::ANYBODY, reply(tell)),
+                    Self::SetWebhook(set) => request::Request::SetWebhook(set, reply(tell)),
                     Self::Cluster(command) => request::Request::Cluster(command, reply(tell)),
                     $(Self::$query(query) => request::Request::Query(Asked::new(query, Caller::ANYBODY, reply(tell)))),*
                 }
@@ -146,7 +153,7 @@ macro_rules! queries {
 
 queries! {
     ConflictsOf, EventsAfter, ExplainName, ExplainRegistration, HistoryOf, NameOf, NamesOf, NamesTaken, NamespacesKnown, RegistrationsOf,
-    RulesOf, Suggestions,
+    RulesOf, Suggestions, WebhooksKnown,
 }
 
 impl Request {
@@ -167,6 +174,12 @@ impl From<Command> for Request {
 impl From<SetRules> for Request {
     fn from(set: SetRules) -> Self {
         Self::SetRules(set)
+    }
+}
+
+impl From<SetWebhook> for Request {
+    fn from(set: SetWebhook) -> Self {
+        Self::SetWebhook(set)
     }
 }
 
@@ -197,7 +210,7 @@ impl request::Request {
         match self {
             Self::Command(_, caller, _) | Self::SetRules(_, caller, _) | Self::Outcome { caller, .. } => Some(caller),
             Self::Query(asked) => Some(asked.caller()),
-            Self::Cluster(..) => None,
+            Self::SetWebhook(..) | Self::Cluster(..) => None,
         }
     }
 
@@ -207,6 +220,7 @@ impl request::Request {
             Self::Command(command, caller, reply) => (Request::Name(*command, caller), told(reply)),
             Self::Outcome { id, wait, caller, reply } => (Request::Outcome { id, wait, caller }, told(reply)),
             Self::SetRules(set, _, reply) => (set.into(), told(reply)),
+            Self::SetWebhook(set, reply) => (set.into(), told(reply)),
             Self::Cluster(command, reply) => (command.into(), told(reply)),
             Self::Query(asked) => query_into_any(asked),
         }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::clock::NodeId;
 use crate::model::{Cluster, ClusterSettingsBody, Namespace, Registration};
-use crate::registry::{Asked, AwaitFinal, Caller, ClusterSecret, Command, Reply, SetRules};
+use crate::registry::{Asked, AwaitFinal, Caller, ClusterSecret, Command, KnownWebhook, Reply, SetRules, SetWebhook};
 
 /// A request to a node. Each gets one answer.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub enum Request {
     },
     /// Sets the rules of a namespace.
     SetRules(SetRules, Caller, Reply<Namespace>),
+    /// Makes, changes or removes a webhook.
+    SetWebhook(SetWebhook, Reply<KnownWebhook>),
     /// A query, which only reads.
     Query(Asked),
     /// A command about the cluster.
@@ -67,6 +69,7 @@ impl Request {
     /// Returns true where the request may have the node issue an op, so that it waits for the end of a start. An
     /// eviction or a leave is carried out later than anybody waits for, so these do not wait.
     pub(super) fn issues_ops(&self) -> bool {
-        matches!(self, Self::Command(..) | Self::SetRules(..) | Self::Cluster(ClusterCommand::Configure(_), _))
+        let sets = matches!(self, Self::SetRules(..) | Self::SetWebhook(..));
+        sets || matches!(self, Self::Command(..) | Self::Cluster(ClusterCommand::Configure(_), _))
     }
 }

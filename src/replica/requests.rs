@@ -30,6 +30,7 @@ impl<S: Store> Replica<S> {
             Request::Command(command, caller, reply) => self.writer().command(*command, &caller, reply),
             Request::Outcome { id, wait, caller, reply } => self.writer().outcome(id, wait, &caller, reply),
             Request::SetRules(set, caller, reply) => self.writer().set_rules(set, &caller, reply),
+            Request::SetWebhook(set, reply) => self.writer().set_webhook(set, reply),
             Request::Query(asked) if !installed => self.answer(asked.refuse(Refusal::NotMember)),
             Request::Query(asked) => {
                 let refused = self.readings.add(asked);
@@ -114,6 +115,7 @@ fn refuse(request: Request, refusal: Refusal) -> Option<Ready> {
     match request {
         Request::Command(_, _, reply) | Request::Outcome { reply, .. } => Some(reply.with(Err(refusal))),
         Request::SetRules(_, _, reply) => Some(reply.with(Err(refusal))),
+        Request::SetWebhook(_, reply) => Some(reply.with(Err(refusal))),
         Request::Query(asked) => asked.refuse(refusal),
         Request::Cluster(_, reply) => Some(reply.with(Err(refusal))),
     }

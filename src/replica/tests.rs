@@ -13,6 +13,7 @@ mod readings;
 mod recovery;
 mod retention;
 mod verify;
+mod webhooks;
 
 use std::sync::Mutex;
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::DecodeError;
-use crate::crdt::{Claim, NameOp, Namespace, Registration};
+use crate::crdt::{Claim, NameOp, Namespace, Registration, Webhook};
 use crate::log::{Body, Chain, Op, Seq};
 use crate::name::{Pepper, check_namespace};
 use crate::store::schema::{self, Cell, Found, LogKey, NameKey, Owned, OwnerKey, Rows, Span};
@@ -180,6 +180,7 @@ impl<S: Store> Check<'_, S> {
         self.names();
         self.erased();
         self.namespaces(&applied);
+        self.webhooks(&applied);
         self.expiries();
         self.contested();
         self.membership(&logs, membership);
@@ -353,6 +354,27 @@ impl<S: Store> Check<'_, S> {
                 });
                 check
                     .wrong_unless(right, Fault::Namespace, || format!("{namespace} lacks the rules of {}", op.stamp()));
+            }
+        });
+    }
+
+    /// Checks that what is said of a webhook is at least as late as all that the logs say of it.
+    fn webhooks(&mut self, applied: &BTreeMap<NodeId, Seq>) {
+        self.each_readable::<schema::Webhooks>(|check, _, id, Webhook { stamp, seq, .. }| {
+            let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
+            check.wrong_unless(counts, Fault::Webhook, || format!("webhook {id} is of no op that counts"));
+        });
+        self.each::<schema::Log>(|check, found| {
+            // Chunks that cannot be read are reported elsewhere.
+            for op in found.decode().unwrap_or_default() {
+                let Body::Name(NameOp::Webhook { id, hook }) = &op.body else { continue };
+                let kept = schema::Webhooks::try_get(check.store, *id);
+                let right = kept.is_some_and(|kept| match kept.stamp.cmp(&op.stamp()) {
+                    Ordering::Less => false,
+                    Ordering::Equal => kept.hook.as_ref() == hook.as_deref() && kept.seq == op.seq,
+                    Ordering::Greater => true,
+                });
+                check.wrong_unless(right, Fault::Webhook, || format!("webhook {id} lacks what {} says", op.stamp()));
             }
         });
     }

@@ -71,11 +71,13 @@ pub enum Table {
     Claims,
     /// The state of claims that other claims follow, by name and stamp.
     Followed,
+    /// Webhooks by id.
+    Webhooks,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Meta,
         Self::Cluster,
         Self::Log,
@@ -99,6 +101,7 @@ impl Table {
         Self::Erased,
         Self::Claims,
         Self::Followed,
+        Self::Webhooks,
     ];
 
     /// The table's name on disk.
@@ -128,6 +131,7 @@ impl Table {
             Self::Erased => "erased",
             Self::Claims => "claims",
             Self::Followed => "followed",
+            Self::Webhooks => "webhooks",
         }
     }
 

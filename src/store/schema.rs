@@ -33,6 +33,7 @@
 //! | [`Erased`] | namespace, hash of the key | stamp of its last leader |
 //! | [`Claims`] | namespace, key, tenure, stamp | nothing |
 //! | [`Followed`] | namespace, key, stamp of a claim | `crdt::Followed` |
+//! | [`Webhooks`] | id | `crdt::Webhook` |
 //! | [`Frontiers`] | origin | how far its log is applied and decided |
 //! | [`Erasing`] | stamp of a registration | stamp of the op that erases it |
 //!
@@ -135,6 +136,8 @@ tables! {
     Claims: Claims, ClaimKey<'a>;
     /// The state of claims that other claims follow.
     Followed: Followed, FollowedKey<'a>;
+    /// Webhooks, also those that were removed.
+    Webhooks: Webhooks, Uuid;
     /// How far each log is applied and decided.
     Frontiers: Cluster after b"o", NodeId;
     /// Registrations that are to be erased once their `Erase` op is final.

@@ -34,6 +34,7 @@
 //! | `metrics` | what a node counts and measures, the alerts and the dashboard made of it |
 //! | `openapi` | what a node answers is as its OpenAPI document says |
 //! | `clients` | the clients in Python and TypeScript, with a node that is killed |
+//! | `webhooks` | receivers that fail in every way, and nodes that are killed meanwhile |
 //! | `namespaces` | processes in network namespaces, a link set down |
 
 #![expect(clippy::unwrap_used, reason = "tests end where something is not as it must be")]
@@ -71,3 +72,4 @@ mod service;
 mod snapshots;
 mod strangers;
 mod tokens;
+mod webhooks;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use forename::model::WebhookBody;
 use serde_json::Value;
 
 use crate::support::process::{Home, Process, Serve};
@@ -146,6 +147,14 @@ async fn a_node_counts_what_it_did_and_says_how_the_cluster_is() {
 async fn alerts_and_dashboard_speak_of_what_there_is_and_operators_read_what_to_do() {
     let (_homes, [a, _b]) = two().await;
     claim(&a.client, &user_final("alice", "ann")).await;
+    let hook = WebhookBody { url: "https://hooks.example.org/".to_owned(), ..WebhookBody::default() };
+    let hook = a.client.make_webhook(&hook).await.unwrap().id;
+    let lag = format!("forename_webhook_lag_events{{hook=\"{hook}\"}}");
+    eventually("the webhook is measured", async || {
+        let text = scraped(&a, "text/plain").await;
+        if value(&text, &lag).is_some() { Ok(()) } else { Err(text) }
+    })
+    .await;
     let known = names(&scraped(&a, "text/plain").await);
 
     let (alerts, operations) = (file("deploy/alerts.yml"), file("docs/operations.md"));

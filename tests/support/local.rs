@@ -6,7 +6,7 @@ use std::sync::Arc;
 use forename::Client;
 use forename::config::Doors;
 use forename::model::ClusterSettings;
-use forename::node::{Handle, JoinConfig, Node, NodeConfig};
+use forename::node::{Handle, JoinConfig, Node, NodeConfig, WebhookOptions};
 use forename::transport::LinkFilter;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -66,6 +66,7 @@ impl Local {
             keep_log: None,
             min_free: 0,
             links: Some(links),
+            webhooks: WebhookOptions::default(),
         };
         change(&mut config);
         let node = Node::start(config).await.unwrap_or_else(|error| panic!("{label} does not start: {error}"));

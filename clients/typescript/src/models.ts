@@ -29,6 +29,9 @@ export type ConflictStatus = "open" | "final";
 // A place in one node's event feed. Opaque: give it as it is.
 export type Cursor = string;
 
+// Which events a node delivers to a webhook.
+export type Deliver = "accepted" | "all";
+
 // How a claim ended.
 export type EndReason = "released" | "expired" | "replaced" | "rejected";
 
@@ -102,6 +105,7 @@ export type ProblemType =
   | "urn:forename:problem:not-owner"
   | "urn:forename:problem:out-of-reach"
   | "urn:forename:problem:no-registration"
+  | "urn:forename:problem:no-webhook"
   | "urn:forename:problem:not-held"
   | "urn:forename:problem:no-route"
   | "urn:forename:problem:method-not-allowed"
@@ -357,6 +361,24 @@ export interface Cut {
   seq: number;
 }
 
+// A dead letter.
+export interface DeadLetter {
+  // How often its delivery was attempted.
+  attempts: number;
+  // Why the last attempt failed.
+  error?: string;
+  // The event, as it would have been delivered.
+  event: Event;
+  // The event's id.
+  id: string;
+}
+
+// Dead letters of one node.
+export interface DeadLetters {
+  // The oldest first.
+  dead_letters: DeadLetter[];
+}
+
 // An operation that decides something.
 export interface DecidingOp {
   // When.
@@ -549,6 +571,16 @@ export interface Member {
   state: MemberState;
   // The wire version that it speaks, like `1.1`; none where it is not connected.
   wire?: string;
+}
+
+// A gap in what was delivered.
+export interface MissedEvents {
+  // The cursor of the last event that was read before it.
+  after: Cursor;
+  // When it was noticed.
+  at: Time;
+  // The cursor after which the events are kept.
+  until: Cursor;
 }
 
 // Whether a name can be had.
@@ -842,6 +874,18 @@ export interface ReplacesBody {
   registration: string;
 }
 
+// What a replay does.
+export interface Replayed {
+  // Dead letters of the answering node that are delivered anew.
+  replayed: number;
+}
+
+// What `POST /v1/webhooks/{id}/rotate` takes.
+export interface RotationBody {
+  // For how long deliveries are signed with the present secret as well; none for a day.
+  keep_old?: Span | null;
+}
+
 // A name that somebody has.
 export interface TakenName {
   // When the reservation ends, where it is one that has not been activated.
@@ -922,4 +966,89 @@ export interface Waiting {
   reason: WaitReason;
   // When its promise last moved; none where it has not been heard of since the answering node started.
   since?: Time;
+}
+
+// A webhook: where the nodes of the cluster post events to.
+export interface Webhook {
+  // Whether anything is delivered.
+  active: boolean;
+  // When it was changed last.
+  changed_at: Time;
+  // When it was made. Earlier events are not delivered.
+  created_at: Time;
+  // Which events a node delivers.
+  deliver: Deliver;
+  // How the deliveries of the answering node stand; none where it has not begun, or the webhook was removed.
+  delivery?: WebhookDelivery;
+  // The change cannot be lost any more, whoever is evicted.
+  final: boolean;
+  // Its id.
+  id: string;
+  // Until when deliveries are signed with the secret before the present one as well.
+  old_secret_until?: Time;
+  // The secret, in the answer that makes it and never again: `whsec_` and base64.
+  secret?: string;
+  // Only these types of event; an empty list means all.
+  types: string[];
+  // Where events are posted to.
+  url: string;
+}
+
+// What `POST /v1/webhooks` takes.
+export interface WebhookBody {
+  // Which events a node delivers; those of the registrations that it accepted by default.
+  deliver?: Deliver | null;
+  // Only these types of event, as the feed names them; all by default.
+  types?: string[];
+  // Where events are posted to: an `http` or `https` URL.
+  url: string;
+}
+
+// How the deliveries of one node to a webhook stand.
+export interface WebhookDelivery {
+  // Dead letters: events that were given up, and can be replayed.
+  dead: number;
+  // Events that were delivered since the node started.
+  delivered: number;
+  // When that was last.
+  delivered_at?: Time;
+  // Events of the feed that were not read yet, whether they are for this webhook or not, and those that wait.
+  lag_events: number;
+  // Why an attempt failed last, where none has succeeded since.
+  last_error?: string;
+  // When that was.
+  last_error_at?: Time;
+  // Events that the node no longer kept when it was to read them, so that they were not delivered: the last
+  // such gap.
+  missed?: MissedEvents;
+  // Events that are read and not delivered.
+  waiting: number;
+}
+
+// What `PATCH /v1/webhooks/{id}` takes: what is left out stays.
+export interface WebhookPatch {
+  // `false` stops the deliveries, `true` lets them go on where they stopped.
+  active?: boolean | null;
+  // Which events a node delivers.
+  deliver?: Deliver | null;
+  // Only these types of event; an empty list for all.
+  types?: string[] | null;
+  // Where events are posted to.
+  url?: string | null;
+}
+
+// What became of a test of a webhook.
+export interface WebhookTest {
+  // Whether the receiver took the test event.
+  delivered: boolean;
+  // Why it was not delivered.
+  error?: string;
+  // The HTTP status of its answer, where it gave one.
+  status?: number;
+}
+
+// All webhooks of a cluster.
+export interface Webhooks {
+  // In the order of their ids.
+  webhooks: Webhook[];
 }

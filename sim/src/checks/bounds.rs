@@ -52,6 +52,7 @@ struct Living {
     /// Number of claims of all registrations.
     claims: usize,
     namespaces: usize,
+    webhooks: usize,
 }
 
 /// Checks all nodes, once everything is decided and all nodes are members. This is done in one run of three, and in fewer
@@ -156,6 +157,7 @@ impl Living {
                 .len(),
             claims: registers.map(|register| register.claims.len()).sum(),
             namespaces: verdicts.rules.len(),
+            webhooks: verdicts.webhooks.len(),
         }
     }
 
@@ -210,6 +212,7 @@ impl Living {
                 Table::Endings => self.claims + self.registrations,
                 Table::Typed => self.claims,
                 Table::Namespaces => self.namespaces,
+                Table::Webhooks => self.webhooks,
                 Table::Charges | Table::Held => self.registrations,
                 Table::Void | Table::Log | Table::Events => continue,
             };

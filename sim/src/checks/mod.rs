@@ -30,6 +30,7 @@ pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod secrets;
 pub(crate) mod watermark;
+pub(crate) mod webhooks;
 
 use check::{Check, Question};
 
@@ -83,6 +84,8 @@ pub(crate) const QUESTIONS: &[Question] = &[
     names::check,
     // The rules of namespaces.
     rules::check,
+    // Webhooks.
+    webhooks::check,
     // Erased registrations.
     erasure::check,
 ];

@@ -2,7 +2,7 @@
 
 use super::swarm::{Size, Swarm};
 use crate::dice::Dice;
-use crate::plan::{Action, Ask, At, Book, Otherwise, Plan, Slot, VAULT, Wish};
+use crate::plan::{Action, Ask, At, Book, Errand, Otherwise, Plan, Slot, VAULT, Wish};
 
 /// The kinds of request and how often each is made in this seed.
 struct Taste {
@@ -73,6 +73,7 @@ enum Kind {
     Reuse,
     Import,
     Rules,
+    Webhook,
 }
 
 fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
@@ -101,6 +102,9 @@ fn taste(dice: &mut Dice, swarm: &mut Swarm) -> Taste {
     }
     if swarm.on(25) {
         weights.push((dice.within(1, 10), Kind::Rules));
+    }
+    if swarm.on(15) {
+        weights.push((dice.within(1, 10), Kind::Webhook));
     }
     Taste {
         weights,
@@ -232,8 +236,20 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
         }
         Kind::Import => Ask::Import(slot, u32::try_from(dice.within(1, taste.import.0)).unwrap_or(1), taste.import.1),
         Kind::Rules => Ask::Rules(book(dice)),
+        Kind::Webhook => Ask::Webhook(errand(dice)),
         // This is another registration under the id of an earlier one.
         Kind::Reuse => Ask::Register(Wish { id_of: Some(earlier), own_id: true, ..wish(slot, dice, taste) }),
+    }
+}
+
+/// What an operator wants of one of two webhooks.
+fn errand(dice: &mut Dice) -> Errand {
+    let number = u8::from(dice.percent(50));
+    match dice.below(6) {
+        0 | 1 => Errand::Make(number),
+        2 => Errand::Turn(number, dice.percent(50)),
+        3 | 4 => Errand::Rotate(number, 2 + u8::from(dice.percent(50))),
+        _ => Errand::Remove(number),
     }
 }
 

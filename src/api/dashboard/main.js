@@ -7,6 +7,7 @@ import { Refused, ask, follow, token } from "./node.js";
 import { showPending, takePending } from "./pending.js";
 import { showConflicts, showNamespaces, takeReports } from "./reports.js";
 import { showVerdict } from "./verdict.js";
+import { showWebhooks } from "./webhooks.js";
 import { learnLabels, millis, ofTimestamp, span } from "./words.js";
 
 const LOOK = 2000;
@@ -59,6 +60,7 @@ function show() {
   showMembers(cluster);
   showClaim(cluster);
   showPending(cluster);
+  showWebhooks();
   watchLook();
 }
 

@@ -18,11 +18,12 @@ use crate::model::{Problem, ProblemType, Scope};
 pub(super) type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// The groups of calls, with a description of each.
-pub(super) const GROUPS: [(&str, &str); 7] = [
+pub(super) const GROUPS: [(&str, &str); 8] = [
     (REGISTRATIONS, "Names are registered, all or none, looked after and given up."),
     (NAMES, "Who holds a name, and why."),
     (NAMESPACES, "Sets of names, each with its rules."),
     (EVENTS, "What becomes of registrations, durably and in order."),
+    (WEBHOOKS, "Receivers that the events are posted to."),
     (CLUSTER, "The members, and what the cluster waits for."),
     (PROBES, "For supervisors and load balancers."),
     (DOCUMENTS, "This description."),
@@ -31,6 +32,7 @@ pub(super) const REGISTRATIONS: &str = "registrations";
 pub(super) const NAMES: &str = "names";
 pub(super) const NAMESPACES: &str = "namespaces";
 pub(super) const EVENTS: &str = "events";
+pub(super) const WEBHOOKS: &str = "webhooks";
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const PROBES: &str = "probes";
 pub(super) const DOCUMENTS: &str = "documents";
@@ -216,6 +218,7 @@ fn segments(path: &str) -> impl Iterator<Item = Parameter> {
 /// Returns the description and the schema of a variable segment.
 fn segment(name: &str) -> (&'static str, Value) {
     match name {
+        "webhook" => ("The webhook.", json!({"type": "string", "format": "uuid"})),
         "id" => ("The registration.", json!({"type": "string", "format": "uuid"})),
         "namespace" => (
             "The namespace; a slash in it is written `%2F`.",

@@ -4,18 +4,20 @@ use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::Object;
 
-use super::call::{CLUSTER, Call, DOCUMENTS, EVENTS, NAMES, NAMESPACES, PROBES, REGISTRATIONS};
+use super::call::{CLUSTER, Call, DOCUMENTS, EVENTS, NAMES, NAMESPACES, PROBES, REGISTRATIONS, WEBHOOKS};
 use crate::api::{cluster as members, events as feed, names, namespaces, reading, registrations};
 use crate::model::ProblemType::{
     BodyTooLarge, CursorUnknown, Departed, DiskLow, EventsCompacted, IdReused, InvalidName, LastMember, Leaving,
-    NameTaken, NamespaceInUse, NoMajority, NoMember, NoRegistration, NotHeld, NotInContact, NotMember, NotOwner,
-    Permanent, RegistrationRejected, RulesChanged, TooLate, TooManyExtensions, TooManyHeld, TooManyOpen, Unavailable,
+    NameTaken, NamespaceInUse, NoMajority, NoMember, NoRegistration, NoWebhook, NotHeld, NotInContact, NotMember,
+    NotOwner, Permanent, RegistrationRejected, RulesChanged, TooLate, TooManyExtensions, TooManyHeld, TooManyOpen,
+    Unavailable,
 };
 use crate::model::limits::MAX_CHECKED;
 use crate::model::{
-    BatchLine, CheckedNames, Cluster, ClusterSettingsBody, Conflicts, Cursor, Events, Explanation, ExtensionBody,
-    History, NDJSON, Name, NameRef, Namespace, NamespaceBody, NamespacePatch, Namespaces, Registration,
-    RegistrationBody, Registrations, TakenNames, TokenBody, TokenIssued,
+    BatchLine, CheckedNames, Cluster, ClusterSettingsBody, Conflicts, Cursor, DeadLetters, Events, Explanation,
+    ExtensionBody, History, NDJSON, Name, NameRef, Namespace, NamespaceBody, NamespacePatch, Namespaces, Registration,
+    RegistrationBody, Registrations, Replayed, RotationBody, TakenNames, TokenBody, TokenIssued, Webhook, WebhookBody,
+    WebhookPatch, WebhookTest, Webhooks,
 };
 
 pub(in crate::api) fn register() -> Call {
@@ -235,6 +237,66 @@ pub(in crate::api) fn mint_token() -> Call {
     Call::new(CLUSTER, "makeJoinToken", "Make a join token")
         .may_take::<TokenBody>()
         .gives::<TokenIssued>(201, "A token for newcomers.")
+}
+
+pub(in crate::api) fn webhooks() -> Call {
+    Call::new(WEBHOOKS, "listWebhooks", "List the webhooks")
+        .says("`delivery` is how the node that answers stands; each node delivers on its own.")
+        .gives::<Webhooks>(200, "All of them, without their secrets.")
+}
+
+pub(in crate::api) fn make_webhook() -> Call {
+    Call::new(WEBHOOKS, "makeWebhook", "Make a webhook")
+        .says("All nodes deliver events to it once they know of it. The answer alone has the secret.")
+        .takes::<WebhookBody>()
+        .gives::<Webhook>(201, "The webhook, with its secret.")
+        .located(201)
+        .refuses(&[Unavailable])
+}
+
+pub(in crate::api) fn webhook() -> Call {
+    Call::new(WEBHOOKS, "getWebhook", "Show a webhook")
+        .gives::<Webhook>(200, "The webhook, without its secret.")
+        .refuses(&[NoWebhook])
+}
+
+pub(in crate::api) fn change_webhook() -> Call {
+    Call::new(WEBHOOKS, "changeWebhook", "Change a webhook, stop it, or let it go on")
+        .takes::<WebhookPatch>()
+        .gives::<Webhook>(200, "The webhook as it is now.")
+        .refuses(&[NoWebhook])
+}
+
+pub(in crate::api) fn remove_webhook() -> Call {
+    Call::new(WEBHOOKS, "removeWebhook", "Remove a webhook, with what waits for it and its dead letters")
+        .gives::<Webhook>(200, "The webhook as it was.")
+        .refuses(&[NoWebhook])
+}
+
+pub(in crate::api) fn rotate_webhook() -> Call {
+    Call::new(WEBHOOKS, "rotateWebhookSecret", "Give a webhook another secret")
+        .says("Deliveries are signed with both for a while, so that the receiver can change over.")
+        .takes::<RotationBody>()
+        .gives::<Webhook>(200, "The webhook, with its new secret.")
+        .refuses(&[NoWebhook])
+}
+
+pub(in crate::api) fn test_webhook() -> Call {
+    Call::new(WEBHOOKS, "testWebhook", "Post a test event from the node that answers")
+        .gives::<WebhookTest>(200, "Whether the receiver took it.")
+        .refuses(&[NoWebhook, Unavailable])
+}
+
+pub(in crate::api) fn replay_webhook() -> Call {
+    Call::new(WEBHOOKS, "replayWebhook", "Deliver the dead letters of the node that answers anew")
+        .gives::<Replayed>(200, "How many.")
+        .refuses(&[NoWebhook, Unavailable])
+}
+
+pub(in crate::api) fn dead_letters() -> Call {
+    Call::new(WEBHOOKS, "listDeadLetters", "List the dead letters of the node that answers")
+        .gives::<DeadLetters>(200, "All of them, with their events.")
+        .refuses(&[NoWebhook, Unavailable])
 }
 
 pub(in crate::api) fn healthz() -> Call {

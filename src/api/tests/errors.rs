@@ -50,6 +50,7 @@ async fn every_refusal_has_its_type_and_fields() {
         (Refusal::TokenTooManyOpen { token: "shop".to_owned(), limit: 7 }, "too-many-open", 429, json!({"limit": 7})),
         (Refusal::TooManyHeld { owner: "ann".to_owned(), limit: 7 }, "too-many-held", 429, json!({"limit": 7})),
         (Refusal::TokenTooManyHeld { token: "shop".to_owned(), limit: 7 }, "too-many-held", 429, json!({"limit": 7})),
+        (Refusal::NoWebhook(id), "no-webhook", 404, json!({"id": id})),
         (Refusal::NoRegistration(id), "no-registration", 404, json!({"id": id})),
         (not_held, "not-held", 404, json!({"namespace": "username", "name": "Alice"})),
         (Refusal::TooLate { id, reason: Over::Rejected }, "too-late", 409, json!({"id": id, "reason": "rejected"})),

@@ -9,6 +9,7 @@ impl Route {
     /// Returns a path of this call, with a sample value for each variable segment.
     pub(super) fn sample(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
+            "{webhook}" => "00000000-0000-0000-0000-000000000009",
             "{id}" => "00000000-0000-0000-0000-000000000007",
             "{namespace}" => "username",
             "{name}" => "alice",

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::super::feed::EventKind;
 use super::super::{Reader, Writer};
 use super::VoidedOp;
 use crate::clock::{NodeId, Stamp};
-use crate::crdt::{Claim, ClaimRef, NameOp, Namespace, Register, Registration, Vacancy};
+use crate::crdt::{Claim, ClaimRef, NameOp, Namespace, Register, Registration, Vacancy, Webhook};
 use crate::log::{Body, Op, Seq};
 use crate::store::schema::{self, Rows};
 
@@ -35,8 +37,19 @@ impl Reader<'_> {
     }
 
     fn has_later_void_rules(&self, namespace: &str, than: Stamp) -> bool {
-        let sets = |op: &Op| matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace);
-        self.void_rows().iter().any(|(stamp, void)| *stamp > than && matches!(void, VoidedOp::Open(op) if sets(op)))
+        self.has_later_void(than, |said| matches!(said, NameOp::Namespace { namespace: of, .. } if of == namespace))
+    }
+
+    fn has_later_void_webhook(&self, id: Uuid, than: Stamp) -> bool {
+        self.has_later_void(than, |said| matches!(said, NameOp::Webhook { id: of, .. } if *of == id))
+    }
+
+    fn has_later_void(&self, than: Stamp, sets: impl Fn(&NameOp) -> bool) -> bool {
+        let later = |(stamp, void): &(Stamp, VoidedOp)| {
+            let said = |op: &Op| matches!(&op.body, Body::Name(said) if sets(said));
+            *stamp > than && matches!(void, VoidedOp::Open(op) if said(op))
+        };
+        self.void_rows().iter().any(later)
     }
 
     fn stands_for_claim(&self, claim: ClaimRef) -> ClaimRef {
@@ -177,6 +190,13 @@ impl Writer<'_> {
                 let set = Namespace::load(self.store, &namespace);
                 if set.is_none_or(|set| set.stamp < void) && !self.reader().has_later_void_rules(&namespace, void) {
                     self.issue(NameOp::Namespace { namespace, rules });
+                }
+            }
+            // So are webhooks.
+            NameOp::Webhook { id, hook } => {
+                let set = Webhook::load(self.store, id);
+                if set.is_none_or(|set| set.stamp < void) && !self.reader().has_later_void_webhook(id, void) {
+                    self.issue(NameOp::Webhook { id, hook });
                 }
             }
             // Registrations are dealt with in `again`.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::super::verify::{Fault, verify};
 use super::*;
 use crate::clock::Hlc;
-use crate::crdt::{Followed, NameOp, Namespace};
+use crate::crdt::{Followed, HookSecret, NameOp, Namespace, Webhook};
 use crate::log::Body;
 use crate::name::{Profile, Rules};
 use crate::store::Direction;
@@ -40,6 +40,13 @@ fn cluster() -> Cluster {
         let set = SetRules { namespace: "username".into(), rules, if_version: None };
         assert!(cluster.reply(n, set).is_ok());
     }
+    let change = WebhookChange::Create {
+        url: "https://hooks.example.org/".into(),
+        all: false,
+        types: Vec::new(),
+        secret: HookSecret([7; 32]),
+    };
+    assert!(cluster.reply(2, SetWebhook { id: Uuid::from_u128(9), change }).is_ok());
     let private = Box::new(Rules::default_of("vault").with_private(true));
     let set = SetRules { namespace: "vault".into(), rules: private, if_version: None };
     assert!(cluster.reply(3, set).is_ok());
@@ -141,6 +148,7 @@ fn every_row_that_is_missed_by_others_is_found() {
         (Table::Claims, Fault::Registration),
         (Table::Membership, Fault::Membership),
         (Table::Namespaces, Fault::Namespace),
+        (Table::Webhooks, Fault::Webhook),
     ];
     for (table, fault) in tables {
         let keys = keys(&store, table);
@@ -187,6 +195,8 @@ fn rows_that_point_nowhere_are_found() {
         faults(&damaged)
     };
     assert_eq!(with(&|store| schema::Namespaces::put(store, "tag", &stray)), [Fault::Namespace]);
+    let hook = Webhook { stamp: lone, seq: 99, hook: None };
+    assert_eq!(with(&|store| schema::Webhooks::put(store, Uuid::from_u128(8), &hook)), [Fault::Webhook]);
     assert_eq!(with(&|store| schema::Ids::put(store, Uuid::from_bytes([1; 16]), &[lone])), [Fault::Index]);
     assert_eq!(with(&|store| schema::Owners::put(store, OwnerKey { owner: "o", stamp: lone }, &())), [Fault::Index]);
     assert_eq!(with(&|store| schema::Names::put(store, zoe, &open)), [Fault::Name]);

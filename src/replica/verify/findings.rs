@@ -26,6 +26,8 @@ pub enum Fault {
     Name,
     /// The rules of a namespace come from no op that counts, or are older than ones in the logs.
     Namespace,
+    /// What is said of a webhook comes from no op that counts, or is older than what the logs say.
+    Webhook,
     /// The membership ops are not those of the logs.
     Membership,
     /// The event feed has a gap.

@@ -39,6 +39,7 @@ proptest! {
         prop_assert!(same::<Typed>(TypedKey { id, key: &other }), "not read as written");
         prop_assert!(same::<HeldBy>(id), "not read as written");
         prop_assert!(same::<HeldCounts>(&text), "not read as written");
+        prop_assert!(same::<Webhooks>(id), "not read as written");
         prop_assert!(same::<Frontiers>(NodeId(node)), "not read as written");
         prop_assert!(same::<Erasing>(stamp), "not read as written");
         let walked = WalkedTo(Some(stamp));

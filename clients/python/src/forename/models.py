@@ -34,6 +34,9 @@ ConflictStatus = Literal["open", "final"]
 # A place in one node's event feed. Opaque: give it as it is.
 Cursor = str
 
+# Which events a node delivers to a webhook.
+Deliver = Literal["accepted", "all"]
+
 # How a claim ended.
 EndReason = Literal["released", "expired", "replaced", "rejected"]
 
@@ -108,6 +111,7 @@ ProblemType = Literal[
     "urn:forename:problem:not-owner",
     "urn:forename:problem:out-of-reach",
     "urn:forename:problem:no-registration",
+    "urn:forename:problem:no-webhook",
     "urn:forename:problem:not-held",
     "urn:forename:problem:no-route",
     "urn:forename:problem:method-not-allowed",
@@ -379,6 +383,26 @@ class Cut(TypedDict):
     seq: int
 
 
+class DeadLetter(TypedDict):
+    """A dead letter."""
+
+    # How often its delivery was attempted.
+    attempts: int
+    # Why the last attempt failed.
+    error: NotRequired[str]
+    # The event, as it would have been delivered.
+    event: Event
+    # The event's id.
+    id: str
+
+
+class DeadLetters(TypedDict):
+    """Dead letters of one node."""
+
+    # The oldest first.
+    dead_letters: list[DeadLetter]
+
+
 class DecidingOp(TypedDict):
     """An operation that decides something."""
 
@@ -585,6 +609,17 @@ class Member(TypedDict):
     state: MemberState
     # The wire version that it speaks, like `1.1`; none where it is not connected.
     wire: NotRequired[str]
+
+
+class MissedEvents(TypedDict):
+    """A gap in what was delivered."""
+
+    # The cursor of the last event that was read before it.
+    after: Cursor
+    # When it was noticed.
+    at: Time
+    # The cursor after which the events are kept.
+    until: Cursor
 
 
 class Name(TypedDict):
@@ -893,6 +928,20 @@ class ReplacesBody(TypedDict):
     registration: str
 
 
+class Replayed(TypedDict):
+    """What a replay does."""
+
+    # Dead letters of the answering node that are delivered anew.
+    replayed: int
+
+
+class RotationBody(TypedDict):
+    """What `POST /v1/webhooks/{id}/rotate` takes."""
+
+    # For how long deliveries are signed with the present secret as well; none for a day.
+    keep_old: NotRequired[Span | None]
+
+
 class TakenName(TypedDict):
     """A name that somebody has."""
 
@@ -980,3 +1029,95 @@ class Waiting(TypedDict):
     reason: WaitReason
     # When its promise last moved; none where it has not been heard of since the answering node started.
     since: NotRequired[Time]
+
+
+class Webhook(TypedDict):
+    """A webhook: where the nodes of the cluster post events to."""
+
+    # Whether anything is delivered.
+    active: bool
+    # When it was changed last.
+    changed_at: Time
+    # When it was made. Earlier events are not delivered.
+    created_at: Time
+    # Which events a node delivers.
+    deliver: Deliver
+    # How the deliveries of the answering node stand; none where it has not begun, or the webhook was removed.
+    delivery: NotRequired[WebhookDelivery]
+    # The change cannot be lost any more, whoever is evicted.
+    final: bool
+    # Its id.
+    id: str
+    # Until when deliveries are signed with the secret before the present one as well.
+    old_secret_until: NotRequired[Time]
+    # The secret, in the answer that makes it and never again: `whsec_` and base64.
+    secret: NotRequired[str]
+    # Only these types of event; an empty list means all.
+    types: list[str]
+    # Where events are posted to.
+    url: str
+
+
+class WebhookBody(TypedDict):
+    """What `POST /v1/webhooks` takes."""
+
+    # Which events a node delivers; those of the registrations that it accepted by default.
+    deliver: NotRequired[Deliver | None]
+    # Only these types of event, as the feed names them; all by default.
+    types: NotRequired[list[str]]
+    # Where events are posted to: an `http` or `https` URL.
+    url: str
+
+
+class WebhookDelivery(TypedDict):
+    """How the deliveries of one node to a webhook stand."""
+
+    # Dead letters: events that were given up, and can be replayed.
+    dead: int
+    # Events that were delivered since the node started.
+    delivered: int
+    # When that was last.
+    delivered_at: NotRequired[Time]
+    # Events of the feed that were not read yet, whether they are for this webhook or not, and those that
+    # wait.
+    lag_events: int
+    # Why an attempt failed last, where none has succeeded since.
+    last_error: NotRequired[str]
+    # When that was.
+    last_error_at: NotRequired[Time]
+    # Events that the node no longer kept when it was to read them, so that they were not delivered: the last
+    # such gap.
+    missed: NotRequired[MissedEvents]
+    # Events that are read and not delivered.
+    waiting: int
+
+
+class WebhookPatch(TypedDict):
+    """What `PATCH /v1/webhooks/{id}` takes: what is left out stays."""
+
+    # `false` stops the deliveries, `true` lets them go on where they stopped.
+    active: NotRequired[bool | None]
+    # Which events a node delivers.
+    deliver: NotRequired[Deliver | None]
+    # Only these types of event; an empty list for all.
+    types: NotRequired[list[str] | None]
+    # Where events are posted to.
+    url: NotRequired[str | None]
+
+
+class WebhookTest(TypedDict):
+    """What became of a test of a webhook."""
+
+    # Whether the receiver took the test event.
+    delivered: bool
+    # Why it was not delivered.
+    error: NotRequired[str]
+    # The HTTP status of its answer, where it gave one.
+    status: NotRequired[int]
+
+
+class Webhooks(TypedDict):
+    """All webhooks of a cluster."""
+
+    # In the order of their ids.
+    webhooks: list[Webhook]

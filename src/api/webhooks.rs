@@ -1,0 +1,204 @@
+//! The calls about webhooks: make, list, change, test and remove them, and replay what was given up.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::auth::{Caller, Change};
+use super::extract::{Body, NoParams, OptionalBody, Params, Segments, json};
+use super::{Api, asked};
+use crate::crdt::HookSecret;
+use crate::model::limits::KEEP_OLD_SECRET;
+use crate::model::{
+    DeadLetters, Deliver, EventKind, Problem, ProblemType, Replayed, RotationBody, Span, Time, Webhook, WebhookBody,
+    WebhookPatch, Webhooks,
+};
+use crate::node::webhooks::{Deliveries, secret_text};
+use crate::replica::{KnownWebhook, Refusal, SetWebhook, WebhookChange, WebhooksKnown};
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let known = api.query(WebhooksKnown, &caller).await?;
+    let webhooks = known.into_iter().map(|known| shown(&api, known)).collect();
+    Ok(json(StatusCode::OK, &Webhooks { webhooks }))
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let known = find(&api, &caller, hook_id(&id)?).await?;
+    Ok(json(StatusCode::OK, &shown(&api, known)))
+}
+
+pub(super) async fn make(
+    State(api): State<Arc<Api>>,
+    Params(NoParams {}): Params<NoParams>,
+    Body(body): Body<WebhookBody>,
+) -> Result<Response, Box<Problem>> {
+    check(&api, &body.url)?;
+    let secret = secret(&api)?;
+    let id = uuid::Builder::from_random_bytes(id_bytes(&api)?).into_uuid();
+    let change = WebhookChange::Create {
+        url: body.url.clone(),
+        all: body.deliver == Some(Deliver::All),
+        types: types(&body.types),
+        secret: secret.clone(),
+    };
+    let made = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    let made = Webhook { secret: Some(secret_text(&secret)), ..shown(&api, made) };
+    let answer = ([(header::LOCATION, format!("/v1/webhooks/{id}"))], json(StatusCode::CREATED, &made));
+    Ok(Change::of(&body).made(secretly(answer.into_response())))
+}
+
+pub(super) async fn change(
+    State(api): State<Arc<Api>>,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+    Body(patch): Body<WebhookPatch>,
+) -> Result<Response, Box<Problem>> {
+    let id = hook_id(&id)?;
+    patch.url.as_ref().map_or(Ok(()), |url| check(&api, url))?;
+    let change = WebhookChange::Change {
+        url: patch.url.clone(),
+        all: patch.deliver.map(|deliver| deliver == Deliver::All),
+        types: patch.types.as_deref().map(types),
+        active: patch.active,
+    };
+    let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    Ok(Change::of(&patch).made(json(StatusCode::OK, &shown(&api, changed))))
+}
+
+/// Gives a webhook another secret. The answer has it.
+pub(super) async fn rotate(
+    State(api): State<Arc<Api>>,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+    OptionalBody(body): OptionalBody<RotationBody>,
+) -> Result<Response, Box<Problem>> {
+    let (id, secret) = (hook_id(&id)?, secret(&api)?);
+    let keep = body.keep_old.unwrap_or(Span(KEEP_OLD_SECRET)).millis();
+    let change = WebhookChange::Rotate { secret: secret.clone(), keep };
+    let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    let changed = Webhook { secret: Some(secret_text(&secret)), ..shown(&api, changed) };
+    Ok(Change::of(&body).made(secretly(json(StatusCode::OK, &changed))))
+}
+
+pub(super) async fn remove(
+    State(api): State<Arc<Api>>,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let set = SetWebhook { id: hook_id(&id)?, change: WebhookChange::Remove };
+    let removed = asked(api.handle.set_webhook(set)).await?;
+    Ok(json(StatusCode::OK, &Webhook { delivery: None, ..shown(&api, removed) }))
+}
+
+pub(super) async fn test(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let known = find(&api, &caller, hook_id(&id)?).await?;
+    let test = deliveries(&api)?.test(&known).await;
+    Ok(json(StatusCode::OK, &test))
+}
+
+pub(super) async fn replay(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let known = find(&api, &caller, hook_id(&id)?).await?;
+    let replayed = deliveries(&api)?.replay(known.id).await.ok_or_else(not_begun)?;
+    Ok(json(StatusCode::OK, &replayed_of(replayed)))
+}
+
+pub(super) async fn dead_letters(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Response, Box<Problem>> {
+    let known = find(&api, &caller, hook_id(&id)?).await?;
+    let dead_letters = deliveries(&api)?.dead_letters(known.id).await.ok_or_else(not_begun)?;
+    Ok(json(StatusCode::OK, &DeadLetters { dead_letters }))
+}
+
+fn replayed_of(count: usize) -> Replayed {
+    Replayed { replayed: count as u64 }
+}
+
+async fn find(api: &Api, caller: &Caller, id: Uuid) -> Result<KnownWebhook, Box<Problem>> {
+    let known = api.query(WebhooksKnown, caller).await?;
+    known.into_iter().find(|known| known.id == id).ok_or_else(|| Box::new(Refusal::NoWebhook(id).into()))
+}
+
+/// Returns a webhook as callers are shown it, without its secrets.
+fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) -> Webhook {
+    let delivery = api.admin.deliveries().and_then(|deliveries| deliveries.status(id));
+    Webhook {
+        deliver: if hook.all { Deliver::All } else { Deliver::Accepted },
+        types: hook.types.into_iter().map(EventKind).collect(),
+        active: hook.active,
+        is_final,
+        old_secret_until: hook.previous.map(|(_, until)| Time(until)),
+        delivery,
+        ..Webhook::new(id, hook.url, Time(hook.created), Time::from(stamp.hlc))
+    }
+}
+
+fn types(kinds: &[EventKind]) -> Vec<crate::model::EventType> {
+    kinds.iter().map(|EventKind(kind)| *kind).collect()
+}
+
+fn check(api: &Api, url: &str) -> Result<(), Box<Problem>> {
+    deliveries(api)?
+        .check(url)
+        .map_err(|error| Problem::boxed(ProblemType::InvalidRequest, format!("{error}; nothing was changed")))
+}
+
+fn deliveries(api: &Api) -> Result<&Deliveries, Box<Problem>> {
+    api.admin.deliveries().ok_or_else(not_begun)
+}
+
+fn not_begun() -> Box<Problem> {
+    let detail = "this node has not begun to deliver to the webhook, which takes a moment; nothing was done, ask again";
+    let problem = Problem::new(ProblemType::Unavailable, detail.to_owned());
+    Box::new(Problem { retry_after: Some(1), ..problem })
+}
+
+fn secret(api: &Api) -> Result<HookSecret, Box<Problem>> {
+    api.admin.random().map(HookSecret).map_err(|refusal| Box::new(refusal.into()))
+}
+
+/// Returns random bytes for an id.
+fn id_bytes(api: &Api) -> Result<[u8; 16], Box<Problem>> {
+    let HookSecret(bytes) = secret(api)?;
+    let mut half = [0; 16];
+    half.copy_from_slice(&bytes[..16]);
+    Ok(half)
+}
+
+/// An answer with a secret is kept by no cache.
+fn secretly(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn hook_id(text: &str) -> Result<Uuid, Box<Problem>> {
+    text.parse().map_err(|error| {
+        let detail = format!("{text:?} is not the id of a webhook ({error}); nothing was done, give a UUID");
+        Problem::boxed(ProblemType::InvalidRequest, detail)
+    })
+}

@@ -1,0 +1,295 @@
+//! Webhooks: a node posts the events of its feed to the receivers that operators have set.
+//!
+//! Which webhooks there are is replicated ([`SetWebhook`](crate::replica::SetWebhook)). Delivering is each node's own: a
+//! task for each webhook is a reader of the node's durable feed like any client, so a slow receiver slows neither the
+//! replica nor other webhooks. A node delivers the events of the registrations that it accepted, in order for each
+//! registration, at least once; an event has one id at all nodes, by which a receiver drops what it knows.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `role` | for which nodes a node delivers |
+//! | `queue` | which event is attempted when, and when it is given up |
+//! | `journal` | the files: how far it has come, what waits, dead letters |
+//! | `post`, `sign`, `target` | one attempt, its signature, where it may go |
+//! | `worker` | the task of one webhook |
+
+mod journal;
+mod post;
+mod queue;
+mod role;
+mod sign;
+mod target;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::journal::{Item, Journal};
+use self::post::{Outcome, TIMEOUT, post};
+use self::queue::Schedule;
+use self::role::Role;
+pub(crate) use self::sign::secret_text;
+pub(crate) use self::target::{TargetError, check};
+use self::worker::{Order, Tools, Worker};
+use super::driver::{random, wall};
+use super::handle::Handle;
+use crate::model::{DeadLetter, WebhookDelivery, WebhookTest};
+use crate::replica::{Caller, ClusterCommand, KnownWebhook, WebhooksKnown};
+
+/// How often a node looks which webhooks and members there are. A guess: soon enough for a person who has changed one.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How a node delivers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WebhookOptions {
+    /// True where receivers may have addresses of private networks.
+    pub private_targets: bool,
+    /// The pause after the first attempt of an event, which doubles with each further one.
+    pub first_pause: Duration,
+    /// The longest pause between two attempts.
+    pub longest_pause: Duration,
+    /// How long after its first attempt an event is given up.
+    pub give_up_after: Duration,
+    /// How long an attempt may take.
+    pub timeout: Duration,
+}
+
+impl Default for WebhookOptions {
+    /// Three days of attempts, as Standard Webhooks advises. The pauses are guesses: a receiver that restarts is tried again
+    /// within seconds, and one that is away for long every hour.
+    fn default() -> Self {
+        Self {
+            private_targets: false,
+            first_pause: Duration::from_secs(2),
+            longest_pause: Duration::from_secs(3600),
+            give_up_after: Duration::from_secs(3 * 24 * 3600),
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+/// The deliveries of a node.
+#[derive(Debug)]
+pub struct Deliveries {
+    handle: Handle,
+    dir: PathBuf,
+    options: WebhookOptions,
+    client: OnceLock<Result<reqwest::Client, String>>,
+    tasks: Mutex<BTreeMap<Uuid, Running>>,
+    stop: watch::Sender<bool>,
+    ended: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The task of one webhook.
+#[derive(Debug)]
+struct Running {
+    known: watch::Sender<KnownWebhook>,
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<WebhookDelivery>,
+    task: JoinHandle<()>,
+}
+
+impl Deliveries {
+    /// Begins to deliver. Where the deliveries stand is kept in a directory.
+    pub(super) fn start(handle: Handle, dir: PathBuf, options: WebhookOptions) -> Arc<Self> {
+        let deliveries = Arc::new(Self {
+            handle,
+            dir,
+            options,
+            client: OnceLock::new(),
+            tasks: Mutex::default(),
+            stop: watch::Sender::new(false),
+            ended: Mutex::default(),
+        });
+        let task = tokio::spawn(Arc::clone(&deliveries).run());
+        *deliveries.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        deliveries
+    }
+
+    /// Asks for the end of all deliveries, without waiting for it.
+    pub(super) fn begin_to_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Ends all deliveries. Attempts that are under way are cut off, and made again after the next start.
+    pub(super) async fn stop(&self) {
+        self.begin_to_stop();
+        let task = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // It ends by itself, and a panic in it was logged.
+            let _ = task.await;
+        }
+    }
+
+    /// Checks a URL as a receiver's.
+    pub(crate) fn check(&self, url: &str) -> Result<(), TargetError> {
+        check(url, self.options.private_targets).map(drop)
+    }
+
+    /// Returns how the deliveries to a webhook stand; none where they have not begun.
+    pub(crate) fn status(&self, id: Uuid) -> Option<WebhookDelivery> {
+        self.tasks().get(&id).map(|running| running.status.borrow().clone())
+    }
+
+    /// Returns how the deliveries to all webhooks stand.
+    pub(crate) fn all(&self) -> BTreeMap<Uuid, WebhookDelivery> {
+        self.tasks().iter().map(|(id, running)| (*id, running.status.borrow().clone())).collect()
+    }
+
+    /// Delivers the dead letters of a webhook anew. Returns their number; none where there is no such webhook here.
+    pub(crate) async fn replay(&self, id: Uuid) -> Option<usize> {
+        self.order(id, Order::Replay).await
+    }
+
+    /// Returns the dead letters of a webhook; none where there is no such webhook here.
+    pub(crate) async fn dead_letters(&self, id: Uuid) -> Option<Vec<DeadLetter>> {
+        let dead = self.order(id, Order::Dead).await?;
+        let letter = |Item { id, body, attempts, error, .. }: Item| {
+            let event = serde_json::from_str(&body).unwrap_or_default();
+            DeadLetter { id, event, attempts, error }
+        };
+        Some(dead.into_iter().map(letter).collect())
+    }
+
+    /// Posts an event of the type `forename.webhook.test` to a receiver, once.
+    pub(crate) async fn test(&self, known: &KnownWebhook) -> WebhookTest {
+        let failed = |error: String| WebhookTest { error: Some(error), ..WebhookTest::default() };
+        let (client, number) = match (self.client(), random::<16>()) {
+            (Ok(client), Ok(bytes)) => (client, uuid::Builder::from_random_bytes(bytes).into_uuid()),
+            (Err(error), _) => return failed(error),
+            (_, Err(error)) => return failed(error.to_string()),
+        };
+        let (id, now) = (format!("{}/test/{number}", known.id), wall());
+        let event = serde_json::json!({
+            "specversion": "1.0", "id": id, "source": format!("/nodes/{}", self.handle.node().first_incarnation()),
+            "type": "forename.webhook.test", "subject": known.id, "time": crate::model::Time(now),
+            "datacontenttype": "application/json", "data": {},
+        });
+        match post(&client, self.options.private_targets, &known.hook, &id, event.to_string(), now).await {
+            Outcome::Delivered(status) => {
+                WebhookTest { delivered: true, status: Some(status.as_u16()), ..WebhookTest::default() }
+            }
+            Outcome::Gone => WebhookTest { status: Some(410), ..failed("the receiver answered 410 Gone".to_owned()) },
+            Outcome::Failed { status, why, .. } => {
+                WebhookTest { status: status.map(|status| status.as_u16()), ..failed(why) }
+            }
+        }
+    }
+
+    async fn order<A>(&self, id: Uuid, order: impl FnOnce(oneshot::Sender<A>) -> Order) -> Option<A> {
+        let orders = self.tasks().get(&id)?.orders.clone();
+        let (reply, answer) = oneshot::channel();
+        orders.send(order(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<Uuid, Running>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the client. It is made for the first webhook, because that reads the certificates of the system.
+    fn client(&self) -> Result<reqwest::Client, String> {
+        let make = || target::client(self.options.private_targets, self.options.timeout);
+        self.client.get_or_init(make).clone()
+    }
+
+    async fn run(self: Arc<Self>) {
+        let (role, mut stop) = (watch::Sender::new(Role::default()), self.stop.subscribe());
+        let mut swept = false;
+        loop {
+            if let Ok(known) = self.handle.query(WebhooksKnown, Caller::ANYBODY).await {
+                swept = self.settle(known, &role, swept).await;
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+        let tasks = std::mem::take(&mut *self.tasks());
+        let tasks: Vec<_> = tasks.into_values().map(|Running { task, .. }| task).collect();
+        for task in tasks {
+            // A panic in it was logged.
+            let _ = task.await;
+        }
+    }
+
+    /// Begins the tasks of new webhooks and ends those of webhooks that were removed.
+    async fn settle(&self, known: Vec<KnownWebhook>, role: &watch::Sender<Role>, swept: bool) -> bool {
+        if !known.is_empty()
+            && let Ok(cluster) = self.handle.operate(ClusterCommand::Show).await
+        {
+            let now = Role::of(&cluster);
+            role.send_if_modified(|role| std::mem::replace(role, now.clone()) != now);
+        }
+        let gone: Vec<_> = {
+            let mut tasks = self.tasks();
+            let gone: Vec<_> = tasks.keys().filter(|id| !known.iter().any(|known| known.id == **id)).copied().collect();
+            gone.into_iter().filter_map(|id| Some((id, tasks.remove(&id)?))).collect()
+        };
+        for (id, Running { orders, task, .. }) in gone {
+            drop(orders);
+            // A panic in it was logged.
+            let _ = task.await;
+            self.forget(id);
+        }
+        if !swept {
+            self.sweep(&known);
+        }
+        for known in known {
+            self.see(known, role);
+        }
+        true
+    }
+
+    /// Removes the files of webhooks that were removed while the node was away.
+    fn sweep(&self, known: &[KnownWebhook]) {
+        let files = journal::known(&self.dir).unwrap_or_default();
+        files.into_iter().filter(|id| !known.iter().any(|known| known.id == *id)).for_each(|id| self.forget(id));
+    }
+
+    fn forget(&self, id: Uuid) {
+        if let Err(error) = Journal::new(&self.dir, id).remove() {
+            tracing::warn!(webhook = %id, %error, "cannot remove the files of a webhook that was removed");
+        }
+    }
+
+    fn see(&self, known: KnownWebhook, role: &watch::Sender<Role>) {
+        let id = known.id;
+        let mut tasks = self.tasks();
+        if let Some(running) = tasks.get(&id) {
+            running.known.send_if_modified(|before| std::mem::replace(before, known.clone()) != known);
+            return;
+        }
+        match self.launch(known, role) {
+            Ok(running) => drop(tasks.insert(id, running)),
+            Err(why) => tracing::error!(webhook = %id, why, "a webhook cannot be served; the node tries again"),
+        }
+    }
+
+    fn launch(&self, known: KnownWebhook, role: &watch::Sender<Role>) -> Result<Running, String> {
+        let journal = Journal::new(&self.dir, known.id);
+        let (known, orders) = (watch::Sender::new(known), mpsc::channel(4));
+        let status = watch::Sender::new(WebhookDelivery::default());
+        let WebhookOptions { private_targets, first_pause, longest_pause, give_up_after, .. } = self.options;
+        let seen = status.subscribe();
+        let worker = Worker::new(Tools {
+            handle: self.handle.clone(),
+            client: self.client()?,
+            private: private_targets,
+            schedule: Schedule { first: first_pause, longest: longest_pause, give_up: give_up_after },
+            known: known.subscribe(),
+            role: role.subscribe(),
+            status,
+            orders: orders.1,
+            journal,
+        });
+        let worker = worker.map_err(|error| format!("its files in {} cannot be read: {error}", self.dir.display()))?;
+        Ok(Running { known, orders: orders.0, status: seen, task: tokio::spawn(worker.run()) })
+    }
+}

@@ -1,0 +1,98 @@
+//! One attempt to deliver an event.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode};
+
+use super::sign::{signatures, webhook_id};
+use super::target;
+use crate::clock::Millis;
+use crate::crdt::Hook;
+
+/// Bytes of an answer that are read at most. The answer says nothing that is needed; reading it keeps the connection.
+const MOST_READ: usize = 16 << 10;
+
+/// What became of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// The receiver has it.
+    Delivered(StatusCode),
+    /// The receiver wants no more events (410).
+    Gone,
+    /// It may not have it.
+    Failed {
+        /// The status of its answer; none where it gave none.
+        status: Option<StatusCode>,
+        /// Why, in words.
+        why: String,
+        /// The pause that it asked for, in milliseconds.
+        after: u64,
+    },
+}
+
+/// Posts an event, signed with the present secret, and with the one before it while that is good.
+pub(super) async fn post(client: &Client, private: bool, hook: &Hook, id: &str, body: String, now: Millis) -> Outcome {
+    let failed = |why: String| Outcome::Failed { status: None, why, after: 0 };
+    let url = match target::check(&hook.url, private) {
+        Ok(url) => url,
+        Err(error) => return failed(error.to_string()),
+    };
+    let (id, timestamp) = (webhook_id(id), now.0 / 1000);
+    let previous = hook.previous.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+    let signature = signatures([&hook.secret].into_iter().chain(previous), &id, timestamp, body.as_bytes());
+    let request = client
+        .post(url)
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp.to_string())
+        .header("webhook-signature", signature)
+        .header(CONTENT_TYPE, "application/json")
+        .body(body);
+    match request.send().await {
+        Ok(answer) => judged(answer).await,
+        // The URL may hold a secret of the receiver, so it is left out of logs and answers.
+        Err(error) => failed(chain(&error.without_url())),
+    }
+}
+
+async fn judged(mut answer: Response) -> Outcome {
+    let status = answer.status();
+    let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
+    let after = seconds.map_or(0, |seconds| u64::from(seconds) * 1000);
+    let mut read = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        read += chunk.len();
+        if read > MOST_READ {
+            break;
+        }
+    }
+    if status.is_success() {
+        return Outcome::Delivered(status);
+    }
+    if status == StatusCode::GONE {
+        return Outcome::Gone;
+    }
+    let why = if status.is_redirection() {
+        format!(
+            "the receiver answered {status}; redirects are not followed, give the webhook the URL that they lead to"
+        )
+    } else {
+        format!("the receiver answered {status}")
+    };
+    Outcome::Failed { status: Some(status), why, after }
+}
+
+/// Returns an error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// How long an attempt may take. Source: Standard Webhooks, which advises 15 to 30 seconds.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);

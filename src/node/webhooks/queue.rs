@@ -1,0 +1,240 @@
+//! Decides which events of a webhook are attempted when. It sends nothing and asks for no time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::journal::{Item, Place};
+use crate::clock::Millis;
+
+/// Deliveries to one webhook that are under way at once. A guess: enough for some hundred events a second over the
+/// internet.
+const AT_ONCE: usize = 8;
+/// Events of one webhook that are read and not delivered at most. Where as many wait the feed is not read on. A guess.
+pub(super) const MOST_WAITING: usize = 256;
+/// Dead letters of one webhook that are kept at most. A guess: some megabytes.
+const MOST_DEAD: usize = 1000;
+
+/// When an event is attempted again, and when it is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Schedule {
+    /// The pause after the first attempt. Each later one is twice as long as the one before.
+    pub(super) first: Duration,
+    /// The longest pause.
+    pub(super) longest: Duration,
+    /// How long after its first attempt an event is given up.
+    pub(super) give_up: Duration,
+}
+
+impl Schedule {
+    /// Returns the pause after this many attempts, in milliseconds: from half of it to all of it, by `dice`.
+    fn pause(&self, attempts: u32, dice: u64) -> u64 {
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX));
+        let whole = millis(doubled.min(self.longest)).max(1);
+        whole - whole / 2 + dice % (whole / 2 + 1)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What became of a failed attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failed {
+    /// The event is attempted again.
+    Again,
+    /// The event is a dead letter now.
+    Dead,
+}
+
+/// Returns the events to attempt now, and marks them as under way: those that are due, of each registration only the
+/// first.
+pub(super) fn begin(place: &mut Place, now: Millis) -> Vec<Item> {
+    let mut free = AT_ONCE.saturating_sub(place.waiting.iter().filter(|item| item.under_way).count());
+    let (mut seen, mut begun) = (BTreeSet::new(), Vec::new());
+    for item in &mut place.waiting {
+        if free == 0 {
+            break;
+        }
+        let is_first = seen.insert(item.registration);
+        if is_first && !item.under_way && item.due <= now {
+            item.under_way = true;
+            item.since.get_or_insert(now);
+            begun.push(item.clone());
+            free -= 1;
+        }
+    }
+    begun
+}
+
+/// Returns when the next event is due that nothing else holds up; none where nothing waits but what is under way.
+pub(super) fn next_due(place: &Place) -> Option<Millis> {
+    let mut seen = BTreeSet::new();
+    let first = place.waiting.iter().filter(|item| seen.insert(item.registration));
+    first.filter(|item| !item.under_way).map(|item| item.due).min()
+}
+
+/// Removes an event that was delivered. Where it had failed before, the receiver is well again, and the other events
+/// that had failed are attempted at once.
+pub(super) fn delivered(place: &mut Place, id: &str, now: Millis) {
+    let Some(index) = place.waiting.iter().position(|item| item.id == id) else { return };
+    if place.waiting.remove(index).attempts > 0 {
+        place.waiting.iter_mut().filter(|item| item.attempts > 0).for_each(|item| item.due = item.due.min(now));
+    }
+}
+
+/// Notes that an attempt failed. `after` is the pause that the receiver asked for, in milliseconds.
+pub(super) fn failed(
+    place: &mut Place,
+    dead: &mut Vec<Item>,
+    (id, why): (&str, String),
+    (now, after, dice): (Millis, u64, u64),
+    schedule: &Schedule,
+) -> Failed {
+    let Some(index) = place.waiting.iter().position(|item| item.id == id) else { return Failed::Again };
+    let item = &mut place.waiting[index];
+    item.under_way = false;
+    item.attempts = item.attempts.saturating_add(1);
+    item.error = Some(why);
+    let since = item.since.unwrap_or(now);
+    if now.since(since) < millis(schedule.give_up) {
+        let pause = schedule.pause(item.attempts, dice).max(after.min(millis(schedule.longest)));
+        item.due = now.plus(pause);
+        return Failed::Again;
+    }
+    let item = place.waiting.remove(index);
+    if !dead.iter().any(|letter| letter.id == item.id) {
+        dead.push(item);
+    }
+    let excess = dead.len().saturating_sub(MOST_DEAD);
+    for lost in dead.drain(..excess) {
+        tracing::warn!(
+            event = lost.id,
+            "a dead letter of a webhook is dropped, because there are too many; replay them sooner"
+        );
+    }
+    Failed::Dead
+}
+
+/// Lets dead letters be delivered anew, before what waits. They come before all later events of their registrations.
+pub(super) fn replay(place: &mut Place, dead: &mut Vec<Item>, now: Millis) -> usize {
+    let count = dead.len();
+    let anew = |item: Item| Item { attempts: 0, since: None, due: now, under_way: false, ..item };
+    let waiting = std::mem::take(&mut place.waiting);
+    place.waiting = dead.drain(..).map(anew).collect();
+    let fresh = waiting.into_iter().filter(|item| !place.waiting.iter().any(|letter| letter.id == item.id));
+    let fresh: Vec<_> = fresh.collect();
+    place.waiting.extend(fresh);
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SCHEDULE: Schedule = Schedule {
+        first: Duration::from_secs(2),
+        longest: Duration::from_secs(3600),
+        give_up: Duration::from_secs(3 * 24 * 3600),
+    };
+
+    fn item(id: &str, registration: u128) -> Item {
+        Item {
+            id: id.into(),
+            registration: Uuid::from_u128(registration),
+            body: "{}".into(),
+            attempts: 0,
+            since: None,
+            due: Millis(0),
+            error: None,
+            under_way: false,
+        }
+    }
+
+    fn place(items: &[(&str, u128)]) -> Place {
+        Place { waiting: items.iter().map(|(id, of)| item(id, *of)).collect(), ..Place::default() }
+    }
+
+    fn ids(items: &[Item]) -> Vec<&str> {
+        items.iter().map(|item| item.id.as_str()).collect()
+    }
+
+    fn fail(place: &mut Place, dead: &mut Vec<Item>, id: &str, now: Millis) -> Failed {
+        failed(place, dead, (id, "500".into()), (now, 0, 7), &SCHEDULE)
+    }
+
+    #[test]
+    fn events_of_one_registration_go_one_after_the_other() {
+        let mut place = place(&[("a1", 1), ("a2", 1), ("b1", 2)]);
+        assert_eq!(ids(&begin(&mut place, Millis(1))), ["a1", "b1"]);
+        assert!(begin(&mut place, Millis(1)).is_empty());
+        assert_eq!(next_due(&place), None);
+        delivered(&mut place, "b1", Millis(2));
+        assert!(begin(&mut place, Millis(2)).is_empty(), "a2 waits for a1");
+        assert_eq!(fail(&mut place, &mut Vec::new(), "a1", Millis(3)), Failed::Again);
+        assert!(begin(&mut place, Millis(4)).is_empty() && next_due(&place) > Some(Millis(4)));
+        let due = next_due(&place).unwrap();
+        assert_eq!(ids(&begin(&mut place, due)), ["a1"]);
+        delivered(&mut place, "a1", due);
+        assert_eq!(ids(&begin(&mut place, due)), ["a2"]);
+    }
+
+    #[test]
+    fn pauses_double_with_jitter_up_to_the_longest() {
+        for (attempts, whole) in
+            [(1, 2000), (2, 4000), (5, 32_000), (12, 3_600_000), (40, 3_600_000), (u32::MAX, 3_600_000)]
+        {
+            for dice in [0, 1, 999_999, u64::MAX] {
+                let pause = SCHEDULE.pause(attempts, dice);
+                assert!(pause >= whole / 2 && pause <= whole, "{attempts}: {pause}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_is_given_up_after_three_days_and_can_be_replayed() {
+        let (mut place, mut dead) = (place(&[("a1", 1), ("a2", 1)]), Vec::new());
+        let mut now = Millis(1000);
+        let end = now.plus(millis(SCHEDULE.give_up));
+        loop {
+            assert_eq!(ids(&begin(&mut place, now)), ["a1"]);
+            if fail(&mut place, &mut dead, "a1", now) == Failed::Dead {
+                break;
+            }
+            assert!(now < end, "{now:?}");
+            now = next_due(&place).unwrap();
+        }
+        assert!(now >= end && dead[0].attempts > 70, "{now:?} {}", dead[0].attempts);
+        assert_eq!(ids(&begin(&mut place, now)), ["a2"], "the registration's next event goes on");
+        assert_eq!(replay(&mut place, &mut dead, now), 1);
+        assert_eq!((ids(&place.waiting), dead.len()), (vec!["a1", "a2"], 0));
+        assert!(begin(&mut place, now).first().is_some_and(|item| item.id == "a1" && item.attempts == 0));
+    }
+
+    #[test]
+    fn what_failed_is_attempted_at_once_when_the_receiver_is_well_again() {
+        let (mut place, mut dead) = (place(&[("a1", 1), ("b1", 2), ("c1", 3)]), Vec::new());
+        begin(&mut place, Millis(0));
+        fail(&mut place, &mut dead, "a1", Millis(0));
+        fail(&mut place, &mut dead, "b1", Millis(400));
+        delivered(&mut place, "c1", Millis(405));
+        assert!(next_due(&place) > Some(Millis(405)), "one that never failed says nothing of those that did");
+        let due = next_due(&place).unwrap();
+        let first = begin(&mut place, due)[0].id.clone();
+        delivered(&mut place, &first, due);
+        assert_eq!(next_due(&place), Some(due));
+    }
+
+    #[test]
+    fn a_webhook_has_a_limited_number_of_attempts_under_way() {
+        let items: Vec<_> = (0..20).map(|number| (format!("e{number}"), number)).collect();
+        let items: Vec<_> = items.iter().map(|(id, of)| (id.as_str(), *of)).collect();
+        let mut place = place(&items);
+        assert_eq!(begin(&mut place, Millis(0)).len(), AT_ONCE);
+        assert!(begin(&mut place, Millis(0)).is_empty());
+        delivered(&mut place, "e3", Millis(1));
+        assert_eq!(ids(&begin(&mut place, Millis(1))), ["e8"]);
+    }
+}

@@ -1,0 +1,335 @@
+//! Tests of webhooks: real receivers that fail in every way, nodes that are killed or go out meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use forename::Client;
+use forename::model::{RotationBody, Span, Webhook, WebhookBody, WebhookPatch};
+use forename::node::{NodeConfig, WebhookOptions};
+use forename::transport::Cuts;
+use ring::hmac;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::support::local::{self, Local};
+use crate::support::process::{Home, Process, Serve};
+use crate::support::{all_members, claim, eventually, is_out, user_final};
+
+/// How a receiver answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mood {
+    Well,
+    Errs,
+    Redirects,
+    Hangs,
+    BreaksOff,
+    Gone,
+}
+
+/// What a receiver got.
+#[derive(Clone, Debug)]
+struct Got {
+    id: String,
+    registration: String,
+    kind: String,
+    taken: bool,
+}
+
+#[derive(Clone)]
+struct Receiver {
+    url: String,
+    mood: Arc<Mutex<Mood>>,
+    secrets: Arc<Mutex<Vec<String>>>,
+    got: Arc<Mutex<Vec<Got>>>,
+    forged: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let receiver = Self {
+            url: format!("http://{}/hook", listener.local_addr().unwrap()),
+            mood: Arc::new(Mutex::new(Mood::Well)),
+            secrets: Arc::default(),
+            got: Arc::default(),
+            forged: Arc::default(),
+        };
+        let app = Router::new().route("/hook", post(take)).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        receiver
+    }
+
+    fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    async fn add(&self, client: &Client) -> Webhook {
+        let made = client.make_webhook(&WebhookBody { url: self.url.clone(), ..WebhookBody::default() }).await.unwrap();
+        self.secrets.lock().unwrap().push(made.secret.clone().expect("the answer that makes it has the secret"));
+        made
+    }
+
+    fn attempts(&self) -> usize {
+        self.got.lock().unwrap().len()
+    }
+
+    /// The kinds of the events of each registration that were taken, in order, each once.
+    fn taken(&self) -> BTreeMap<String, Vec<String>> {
+        let (mut ids, mut taken) = (BTreeSet::new(), BTreeMap::<String, Vec<String>>::new());
+        for got in self.got.lock().unwrap().iter().filter(|got| got.taken) {
+            if ids.insert(got.id.clone()) {
+                taken.entry(got.registration.clone()).or_default().push(got.kind.clone());
+            }
+        }
+        assert!(self.forged.lock().unwrap().is_empty(), "{:?}", self.forged.lock().unwrap());
+        taken
+    }
+
+    /// Waits until it has the two events of each of these registrations, and checks their order.
+    async fn has(&self, registrations: &[String]) {
+        eventually("the receiver has all events", async || {
+            let taken = self.taken();
+            let lacks = registrations.iter().find(|id| taken.get(*id).is_none_or(|kinds| kinds.len() < 2));
+            lacks.map_or(Ok(()), |id| Err(format!("{id}: {:?}", taken.get(id))))
+        })
+        .await;
+        for (id, kinds) in self.taken() {
+            assert_eq!(kinds, ["forename.registration.accepted", "forename.registration.confirmed"], "{id}");
+        }
+    }
+}
+
+/// The verifier of a receiver: Standard Webhooks 1.0.
+fn is_signed(secret: &str, headers: &HeaderMap, body: &[u8]) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let key = data_encoding::BASE64.decode(secret.strip_prefix("whsec_").unwrap().as_bytes()).unwrap();
+    let content = [format!("{}.{}.", text("webhook-id"), text("webhook-timestamp")).as_bytes(), body].concat();
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &content);
+    let wanted = format!("v1,{}", data_encoding::BASE64.encode(tag.as_ref()));
+    text("webhook-signature").split(' ').any(|signature| signature == wanted)
+}
+
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
+    let id = headers["webhook-id"].to_str().unwrap().to_owned();
+    let event: Value = serde_json::from_slice(&body).unwrap();
+    let known = receiver.secrets.lock().unwrap().clone();
+    // The first delivery may come before the test has read the secret.
+    if !known.is_empty() && !known.iter().all(|secret| is_signed(secret, &headers, &body)) {
+        receiver.forged.lock().unwrap().push(id.clone());
+    }
+    if event["id"] != id.as_str() || headers[header::CONTENT_TYPE] != "application/json" {
+        receiver.forged.lock().unwrap().push(id.clone());
+    }
+    let mood = *receiver.mood.lock().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    receiver.got.lock().unwrap().push(Got {
+        id,
+        registration: text(&event["data"]["registration"]["id"]),
+        kind: text(&event["type"]),
+        taken: mood == Mood::Well,
+    });
+    match mood {
+        Mood::Well => StatusCode::NO_CONTENT.into_response(),
+        Mood::Errs => (StatusCode::INTERNAL_SERVER_ERROR, vec![b'x'; 1 << 20]).into_response(),
+        Mood::Redirects => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, receiver.url.clone())]).into_response(),
+        Mood::Hangs => std::future::pending().await,
+        // The connection is closed without an answer.
+        Mood::BreaksOff => panic!("the receiver breaks off"),
+        Mood::Gone => StatusCode::GONE.into_response(),
+    }
+}
+
+const QUICK: WebhookOptions = WebhookOptions {
+    private_targets: true,
+    first_pause: Duration::from_millis(50),
+    longest_pause: Duration::from_millis(200),
+    give_up_after: Duration::from_secs(3 * 24 * 3600),
+    timeout: Duration::from_millis(500),
+};
+
+async fn node(label: &str, options: WebhookOptions, sponsor: Option<&Local>) -> Local {
+    let join = match sponsor {
+        Some(sponsor) => Some(sponsor.to_join().await),
+        None => None,
+    };
+    let change = |config: &mut NodeConfig| config.webhooks = options;
+    Local::start_otherwise(change, tempfile::tempdir().unwrap(), label, Arc::new(Cuts::new()), join).await
+}
+
+async fn claims(client: &Client, prefix: &str, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        ids.push(claim(client, &user_final(&format!("{prefix}{number}"), "ann")).await.id.to_string());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_in_every_way_gets_every_event_in_order() {
+    let node = node("a", QUICK, None).await;
+    let (receiver, healthy) = (Receiver::start().await, Receiver::start().await);
+    receiver.add(&node.client).await;
+    healthy.add(&node.client).await;
+    let mut all = claims(&node.client, "well", 3).await;
+    receiver.has(&all).await;
+    for (prefix, mood) in
+        [("errs", Mood::Errs), ("moved", Mood::Redirects), ("hangs", Mood::Hangs), ("breaks", Mood::BreaksOff)]
+    {
+        receiver.is(mood);
+        let before = receiver.attempts();
+        all.extend(claims(&node.client, prefix, 4).await);
+        healthy.has(&all).await;
+        eventually("it is attempted again", async || {
+            let attempts = receiver.attempts() - before;
+            if attempts > 6 { Ok(()) } else { Err(format!("{attempts} attempts")) }
+        })
+        .await;
+        receiver.is(Mood::Well);
+        receiver.has(&all).await;
+    }
+    local::shutdown(vec![node]).await;
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_kept_whole_and_replayed() {
+    let node = node("a", WebhookOptions { give_up_after: Duration::from_millis(300), ..QUICK }, None).await;
+    let receiver = Receiver::start().await;
+    let hook = receiver.add(&node.client).await;
+    receiver.is(Mood::Errs);
+    let ids = claims(&node.client, "dead", 2).await;
+    eventually("all are given up", async || {
+        let delivery = node.client.webhook(hook.id).await.map_err(|error| error.to_string())?.delivery;
+        if delivery.as_ref().is_some_and(|delivery| delivery.dead == 4) { Ok(()) } else { Err(format!("{delivery:?}")) }
+    })
+    .await;
+    let shown = node.client.webhook(hook.id).await.unwrap();
+    assert_eq!(shown.secret, None, "the secret is shown once");
+    assert!(shown.delivery.unwrap().last_error.unwrap().contains("500"));
+    let dead = node.client.dead_letters(hook.id).await.unwrap().dead_letters;
+    let about: BTreeSet<_> = dead.iter().map(|letter| letter.event["data"]["registration"]["id"].to_string()).collect();
+    assert_eq!((dead.len(), about.len()), (4, 2));
+    receiver.is(Mood::Well);
+    assert_eq!(node.client.replay_webhook(hook.id).await.unwrap().replayed, 4);
+    receiver.has(&ids).await;
+    assert!(node.client.dead_letters(hook.id).await.unwrap().dead_letters.is_empty());
+    local::shutdown(vec![node]).await;
+}
+
+#[tokio::test]
+async fn a_gone_receiver_stops_its_webhook_and_two_secrets_sign_while_one_is_replaced() {
+    let node = node("a", QUICK, None).await;
+    let receiver = Receiver::start().await;
+    let hook = receiver.add(&node.client).await;
+    let keep_both = RotationBody { keep_old: Some(Span(Duration::from_secs(600))) };
+    let rotated = node.client.rotate_webhook(hook.id, &keep_both).await.unwrap();
+    assert!(rotated.old_secret_until.is_some() && rotated.secret.is_some());
+    // The node takes the change up within a moment; the test event is signed with what it knows at once.
+    receiver.secrets.lock().unwrap().push(rotated.secret.unwrap());
+    let test = node.client.test_webhook(hook.id).await.unwrap();
+    assert!(test.delivered, "{test:?}");
+    assert!(receiver.forged.lock().unwrap().is_empty(), "both secrets sign");
+    receiver.secrets.lock().unwrap().clear();
+    receiver.is(Mood::Gone);
+    let ids = claims(&node.client, "gone", 1).await;
+    eventually("the webhook is stopped", async || {
+        let shown = node.client.webhook(hook.id).await.map_err(|error| error.to_string())?;
+        if shown.active { Err(format!("{shown:?}")) } else { Ok(()) }
+    })
+    .await;
+    receiver.is(Mood::Well);
+    let resume = WebhookPatch { active: Some(true), ..WebhookPatch::default() };
+    assert!(node.client.change_webhook(hook.id, &resume).await.unwrap().active);
+    receiver.has(&ids).await;
+    node.client.remove_webhook(hook.id).await.unwrap();
+    assert!(node.client.webhooks().await.unwrap().webhooks.is_empty());
+    local::shutdown(vec![node]).await;
+}
+
+#[tokio::test]
+async fn private_networks_are_refused_as_targets() {
+    let node = node("a", WebhookOptions { private_targets: false, ..QUICK }, None).await;
+    let receiver = Receiver::start().await;
+    let body = |url: &str| WebhookBody { url: url.to_owned(), ..WebhookBody::default() };
+    let refused = node.client.make_webhook(&body(&receiver.url)).await.unwrap_err();
+    assert!(refused.to_string().contains("private network"), "{refused}");
+    // A name is resolved when it is called.
+    let named = receiver.url.replace("127.0.0.1", "localhost");
+    let hook = node.client.make_webhook(&body(&named)).await.unwrap();
+    let test = node.client.test_webhook(hook.id).await.unwrap();
+    assert!(!test.delivered && test.error.unwrap().contains("private networks"));
+    claims(&node.client, "private", 1).await;
+    eventually("the attempt is refused", async || {
+        let delivery = node.client.webhook(hook.id).await.map_err(|error| error.to_string())?.delivery;
+        let error = delivery.and_then(|delivery| delivery.last_error).unwrap_or_default();
+        if error.contains("private networks") { Ok(()) } else { Err(error) }
+    })
+    .await;
+    assert_eq!(receiver.attempts(), 0);
+    local::shutdown(vec![node]).await;
+}
+
+#[tokio::test]
+async fn the_webhook_of_a_node_that_is_evicted_is_taken_over_without_a_gap() {
+    let a = node("a", QUICK, None).await;
+    let b = node("b", QUICK, Some(&a)).await;
+    let c = node("c", QUICK, Some(&a)).await;
+    let nodes = vec![a, b, c];
+    all_members(&local::clients(&nodes)).await;
+    let receiver = Receiver::start().await;
+    receiver.add(&nodes[0].client).await;
+    let mut all = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        eventually("the webhook is here", async || {
+            let here = node.client.webhooks().await.map_err(|error| error.to_string())?.webhooks;
+            if here.iter().any(|hook| hook.delivery.is_some()) { Ok(()) } else { Err(format!("{here:?}")) }
+        })
+        .await;
+        all.extend(claims(&node.client, &format!("first{index}x"), 3).await);
+    }
+    receiver.has(&all).await;
+    receiver.is(Mood::Errs);
+    all.extend(claims(&nodes[2].client, "late", 3).await);
+    let mut nodes = nodes;
+    let gone = nodes.pop().unwrap();
+    let id = gone.client.cluster().await.unwrap().node;
+    drop(gone.shutdown().await);
+    nodes[0].client.evict(id, false).await.unwrap();
+    is_out(&nodes[0].client, id).await;
+    receiver.is(Mood::Well);
+    receiver.has(&all).await;
+    local::shutdown(nodes).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_meanwhile_loses_no_event() {
+    let home = Home::new();
+    let serve = Serve::new("a").with(&["--webhook-private-targets".to_owned()]);
+    let mut process = Process::start(&home, &serve).await;
+    let receiver = Receiver::start().await;
+    receiver.add(&process.client).await;
+    let mut all = Vec::new();
+    for round in 0..3 {
+        receiver.is(if round == 1 { Mood::Errs } else { Mood::Well });
+        let before = receiver.attempts();
+        all.extend(claims(&process.client, &format!("round{round}x"), 20).await);
+        eventually("deliveries are under way", async || {
+            if receiver.attempts() > before { Ok(()) } else { Err("no attempt".to_owned()) }
+        })
+        .await;
+        process.kill();
+        process = Process::start(&home, &serve).await;
+    }
+    receiver.is(Mood::Well);
+    receiver.has(&all).await;
+    let log = home.read_log();
+    for secret in receiver.secrets.lock().unwrap().iter() {
+        assert!(!log.contains(secret.as_str()), "the secret is in the log");
+    }
+}
