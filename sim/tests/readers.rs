@@ -30,7 +30,7 @@ fn a_reader_sees_what_members_decide_and_changes_nothing() {
     assert!(view.reader && view.members.len() == 3, "{view:?}");
     let hidden = story.claims(LIMA, &["vault/hush-a-bye-ann"]);
     let late = story.claims(LONDON, &["bob"]);
-    story.passes(1500);
+    story.passes(4000);
     for slot in [early, hidden, late] {
         assert_eq!(story.status(READER, slot), Some(Status::Confirmed));
     }
