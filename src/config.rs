@@ -55,6 +55,21 @@ pub struct Partial {
     /// the file [env: FORENAME_TOKEN]
     #[cfg_attr(feature = "cli", arg(long))]
     pub token: Option<String>,
+    /// Be a reader: take all that the members have, answer what is asked, and change nothing [env: FORENAME_READER]
+    ///
+    /// Nobody waits for a reader. It needs what 'forename member token --reader' printed at every start.
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "true",
+            value_parser = BoolishValueParser::new(),
+            value_name = "BOOL"
+        )
+    )]
+    pub reader: Option<bool>,
     /// A file with that on its last line [env: FORENAME_JOIN_TOKEN_FILE]
     #[serde(alias = "join-token-file")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
@@ -283,6 +298,7 @@ impl Partial {
             advertise: self.advertise.or(lower.advertise),
             join: self.join.or(lower.join),
             token: self.token.or(lower.token),
+            reader: self.reader.or(lower.reader),
             join_token_file: self.join_token_file.or(lower.join_token_file),
             name: self.name.or(lower.name),
             max_open: self.max_open.or(lower.max_open),
@@ -335,6 +351,7 @@ impl Partial {
             advertise: self.advertise,
             label,
             join,
+            reader: self.reader == Some(true),
             found: None,
             max_open: Some(self.max_open.unwrap_or(MAX_OPEN_OF_OWNER)).filter(|most| *most > 0),
             max_total: self.max_total.filter(|most| *most > 0),

@@ -72,6 +72,9 @@ pub struct NodeConfig {
     /// The cluster to join where the data directory is empty. A node that comes back after an eviction, or as the next
     /// incarnation of an old directory, uses it too. It is ignored otherwise.
     pub join: Option<JoinConfig>,
+    /// True for a reader: a node that takes all that the members have, answers what is asked and changes nothing. It is no
+    /// member, so nobody waits for it. It needs `join` with a reader's token at every start.
+    pub reader: bool,
     /// The settings of a cluster that is founded where the data directory is empty and `join` is none. See
     /// [`NodeConfig::founding`].
     pub found: Option<ClusterSettings>,
@@ -116,6 +119,7 @@ impl NodeConfig {
             advertise: None,
             label: String::new(),
             join: None,
+            reader: false,
             found: None,
             max_open: Some(MAX_OPEN_OF_OWNER),
             max_total: None,
@@ -233,6 +237,11 @@ impl Node {
     /// See [`NodeError`]. Nothing runs after an error.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
         let join = config.join.as_ref().map(JoinConfig::way_in).transpose()?;
+        match join.as_ref().map(|join| join.token.reads()) {
+            Some(true) if !config.reader => return Err(NodeError::ReaderToken),
+            None | Some(false) if config.reader => return Err(NodeError::NoReaderToken),
+            _ => {}
+        }
         let limits = NodeLimits::from(&config);
         let begins = config.join.is_some() || config.found.is_some();
         if !begins && !config.data_dir.join("db").is_dir() {
@@ -281,7 +290,7 @@ impl Node {
         };
         let defaults = Config::new(contact, u64::from_le_bytes(seed));
         let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
-        let log = log::Config { keep_log, ..defaults.log };
+        let log = log::Config { keep_log, reads: config.reader, ..defaults.log };
         let replica_config = Config { log, max_open_of_owner: config.max_open, max_total_of_owner: config.max_total };
         let disk = Disk::new(&config.data_dir, config.min_free)
             .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;

@@ -134,7 +134,7 @@ fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64)
         // Some newcomers reach two machines at once, and either of them may let them in.
         let also = usize::try_from(dice.below(host as u64)).unwrap_or(0);
         let also = (dice.percent(40) && also != sponsor).then_some(also);
-        Joiner { at: from + dice.below(within), sponsor, also }
+        Joiner { at: from + dice.below(within), sponsor, also, reader: false }
     };
     hosts.map(joiner).collect()
 }

@@ -296,6 +296,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Permanent { .. } => "refused: permanent",
         Refusal::TooManyExtensions { .. } => "refused: too many extensions",
         Refusal::NotMember => "refused: not a member",
+        Refusal::Reader { .. } => "refused: reader",
         Refusal::ClockSuspect { .. } => "refused: clock suspect",
         Refusal::Unavailable(_) => "refused: unavailable",
         Refusal::NoMember(_) => "refused: no member",

@@ -97,6 +97,12 @@ impl Plan {
         self.founders + self.joiners.len()
     }
 
+    /// Returns true where a machine is a reader.
+    #[must_use]
+    pub fn reads(&self, host: Host) -> bool {
+        host.checked_sub(self.founders).and_then(|index| self.joiners.get(index)).is_some_and(|joiner| joiner.reader)
+    }
+
     /// Returns the plan without one machine, whose clients go to the first machine that is left; none where it is the
     /// only founder.
     #[must_use]
@@ -185,6 +191,9 @@ pub struct Joiner {
     /// Another machine that it reaches at first.
     #[serde(default)]
     pub also: Option<Host>,
+    /// True for a reader, which is never admitted.
+    #[serde(default)]
+    pub reader: bool,
 }
 
 /// The behaviour of links.

@@ -155,6 +155,17 @@ impl Story {
         Self::begin(Self::plan(founders, sponsors))
     }
 
+    /// Makes a cluster with machines that become readers through the given sponsors once they are started. What a sponsor
+    /// keeps for one is dropped after this many milliseconds.
+    #[must_use]
+    pub fn with_readers(founders: usize, sponsors: &[Host], snapshot_ttl: u64) -> Self {
+        let alone: Vec<_> = sponsors.iter().map(|sponsor| (*sponsor, None)).collect();
+        let mut plan = Self::plan(founders, &alone);
+        plan.joiners.iter_mut().for_each(|joiner| joiner.reader = true);
+        plan.snapshot_ttl = snapshot_ttl;
+        Self::begin(plan)
+    }
+
     fn begin(plan: Plan) -> Self {
         let mut story = Self { run: Run::new(plan, false), slots: 0 };
         story.run.world.books.known.keep();
@@ -169,7 +180,7 @@ impl Story {
             founders,
             joiners: sponsors
                 .iter()
-                .map(|(sponsor, also)| Joiner { at: NEVER, sponsor: *sponsor, also: *also })
+                .map(|(sponsor, also)| Joiner { at: NEVER, sponsor: *sponsor, also: *also, reader: false })
                 .collect(),
             links: Links { least: LATENCY, jitter: 0, slow: 0, loss: 0, twice: 0, idle: 1000, rate: None },
             disk: Disk { least: 100, jitter: 0 },

@@ -143,8 +143,9 @@ pub(super) async fn mint_token(
     OptionalBody(body): OptionalBody<TokenBody>,
 ) -> Result<Response, Box<Problem>> {
     let (ttl, uses) = body.checked().map_err(|why| Problem::boxed(ProblemType::InvalidRequest, why))?;
-    let token = api.admin.mint_token(ttl, uses).map_err(|refusal| Box::new(refusal.into()))?;
-    let change = Change::of(&TokenBody { ttl: Some(Span(ttl)), uses: Some(uses) });
+    let token = api.admin.mint_token(ttl, uses, body.reader).map_err(|refusal| Box::new(refusal.into()))?;
+    let change =
+        Change::of(&TokenBody { ttl: Some(Span(ttl)), uses: (!body.reader).then_some(uses), reader: body.reader });
     Ok(change.made(json(StatusCode::CREATED, &TokenIssued { token })))
 }
 
@@ -219,5 +220,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Box<
         }
         return Err(Box::new(problem));
     }
-    Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ready", "node": view.node })))
+    let mut ready = serde_json::json!({ "status": "ready", "node": view.node });
+    if view.reader {
+        ready["reader"] = true.into();
+        ready["behind_ms"] = view.time.0.since(view.watermark.millis()).into();
+    }
+    Ok(json(StatusCode::OK, &ready))
 }

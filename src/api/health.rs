@@ -11,8 +11,15 @@ use crate::replica::Refusal;
 /// happens.
 const SILENT_AFTER: u64 = 5000;
 
-/// Returns the refusal with which this node answers new registrations; none where it takes them.
+/// Returns the refusal with which this node answers new registrations; none where it takes them. A reader takes none as
+/// long as it lives, so for one it is the reason why its answers may be old.
 pub(super) fn refusal(view: &Cluster, disk_low: Option<Refusal>) -> Option<Refusal> {
+    if view.reader {
+        let hears = view.members.iter().any(|member| member.connected && !is_silent(view, member));
+        let hangs = view.disk_hangs_ms.map(disk_hangs);
+        let deaf = (!hears).then(|| "this reader hears of no member, so what it answers may be old".to_owned());
+        return hangs.or(deaf).map(Refusal::Unavailable);
+    }
     if view.leaving_waits_for.is_some() {
         Some(Refusal::Leaving)
     } else if !view.member {
@@ -54,6 +61,7 @@ fn read_only(view: &Cluster, refusal: Refusal) -> Trouble {
             offset.unsigned_abs(),
             if offset > 0 { "behind" } else { "ahead of" }
         ),
+        (Refusal::Unavailable(why), _) if view.reader => why.clone(),
         (Refusal::Unavailable(why), _) => format!("this node takes no registrations: {why}"),
         _ => refusal.to_string(),
     };

@@ -92,6 +92,7 @@ impl From<Refusal> for Problem {
             Refusal::DiskLow { .. } => Self { retry_after: Some(60), ..problem(ProblemType::DiskLow) },
             Refusal::NotOwner(id) => Self { id: Some(id), ..problem(ProblemType::NotOwner) },
             Refusal::OutOfReach(_) => problem(ProblemType::OutOfReach),
+            Refusal::Reader { .. } => problem(ProblemType::Reader),
             Refusal::NotMember => Self { retry_after: Some(1), ..problem(ProblemType::NotMember) },
             // Putting a clock right takes minutes rather than seconds, so another node is the better choice.
             Refusal::ClockSuspect { offset } => {

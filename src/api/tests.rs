@@ -57,7 +57,7 @@ struct Fake {
 struct FakeAdmin;
 
 impl Admin for FakeAdmin {
-    fn mint_token(&self, ttl: Duration, _: u32) -> Result<String, Refusal> {
+    fn mint_token(&self, ttl: Duration, _: u32, _: bool) -> Result<String, Refusal> {
         if ttl > Duration::from_secs(48 * 3600) { Err(Refusal::NotMember) } else { Ok(format!("token-{ttl:?}")) }
     }
 
@@ -210,6 +210,8 @@ fn cluster_view(member: bool) -> Cluster {
         node: NODE,
         label: "eu".to_owned(),
         member,
+        reader: false,
+        readers: Vec::new(),
         time: Time(Millis(1_700_000_000_001)),
         members: vec![view(NODE, None), view(NodeId(0xdef), Some(Time(Millis(1_700_000_000_000))))],
         watermark: Hlc((1_700_000_000_000 << 16) + 1),

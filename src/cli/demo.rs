@@ -233,6 +233,7 @@ impl Place {
             advertise: None,
             label: city.to_owned(),
             join,
+            reader: false,
             found: Some(ClusterSettings::default()),
             max_open: None,
             max_total: None,

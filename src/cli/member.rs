@@ -82,12 +82,16 @@ enum MemberCommand {
     },
     /// Make a token that lets a new node join, with the addresses of some members
     Token {
-        /// How long the token is valid, at most 30d
-        #[arg(long, default_value = "24h")]
-        ttl: Span,
-        /// How many nodes can join with it
-        #[arg(long, value_name = "COUNT", default_value_t = 1)]
-        uses: u32,
+        /// How long the token is valid, at most 30d [default: 24h]; a reader's at most 3650d [default: 365d]
+        #[arg(long)]
+        ttl: Option<Span>,
+        /// How many nodes can join with it [default: 1]
+        #[arg(long, value_name = "COUNT", conflicts_with = "reader")]
+        uses: Option<u32>,
+        /// Make a reader's token, for 'forename serve --reader': with it any number of readers connect, and nobody becomes a
+        /// member. A reader learns all that members know, private names included
+        #[arg(long)]
+        reader: bool,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -124,8 +128,12 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
             output::print(&client, &cluster, status::membership)?;
         }
         MemberCommand::Leave { cancel: false, wait, client } => return leave(&wait, &client).await,
-        MemberCommand::Token { ttl, uses, client } => {
-            let token = client.client()?.mint_token_for(uses, Some(ttl.0)).await?;
+        MemberCommand::Token { ttl, uses, reader, client } => {
+            let (asked, ttl) = (client.client()?, ttl.map(|ttl| ttl.0));
+            let token = match uses {
+                _ if reader => asked.mint_reader_token(ttl).await?,
+                uses => asked.mint_token_for(uses.unwrap_or(1), ttl).await?,
+            };
             // The token is alone on the last line, so that scripts can take it from there.
             output::print(&client, &TokenIssued { token }, |issued| issued.token.clone())?;
         }

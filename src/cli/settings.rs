@@ -85,7 +85,7 @@ fn default(setting: &str) -> String {
         "min_free" => MIN_FREE.to_string(),
         "max_connections" => connections.most.to_string(),
         "max_connections_of_address" => connections.most_of_address.to_string(),
-        "fix_permissions" | "insecure" => "false".to_owned(),
+        "fix_permissions" | "insecure" | "reader" => "false".to_owned(),
         "log" => "info".to_owned(),
         _ => String::new(),
     }

@@ -80,7 +80,11 @@ struct Checked {
 }
 
 fn render(cluster: &Cluster) -> String {
-    let member = if cluster.member { "a member" } else { "still joining" };
+    let member = match (cluster.member, cluster.reader) {
+        (true, _) => "a member",
+        (false, true) => "a reader, which changes nothing and which nobody waits for",
+        (false, false) => "still joining",
+    };
     let mut text = format!("node {} ({}), {member}\n", cluster.node, escaped(&cluster.label));
     if let Some(id) = cluster.id {
         text += &format!("cluster {id}\n");
@@ -121,6 +125,10 @@ pub(super) fn membership(cluster: &Cluster) -> String {
         for hindrance in &newcomer.waits_for {
             text += &format!("  {}\n", hindrance.why);
         }
+    }
+    if !cluster.readers.is_empty() {
+        let readers: Vec<_> = cluster.readers.iter().map(ToString::to_string).collect();
+        text += &format!("\nreaders that are connected: {}\n", readers.join(", "));
     }
     if let Some(waits) = &cluster.leaving_waits_for {
         text += "\nthis node leaves; 'forename member leave --cancel' has it stay\n";

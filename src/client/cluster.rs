@@ -76,9 +76,20 @@ impl Client {
     /// # Errors
     /// The node cannot be reached or cannot make a token.
     pub async fn mint_token_for(&self, uses: u32, ttl: Option<Duration>) -> Result<String> {
+        self.mint(&TokenBody { ttl: ttl.map(Span), uses: Some(uses), reader: false }).await
+    }
+
+    /// Makes a token with which readers can connect for `ttl`, by default for a year.
+    ///
+    /// # Errors
+    /// The node cannot be reached or cannot make a token.
+    pub async fn mint_reader_token(&self, ttl: Option<Duration>) -> Result<String> {
+        self.mint(&TokenBody { ttl: ttl.map(Span), uses: None, reader: true }).await
+    }
+
+    async fn mint(&self, body: &TokenBody) -> Result<String> {
         let request = self.call(Method::POST, &["v1", "cluster", "tokens"], &[])?;
-        let body = TokenBody { ttl: ttl.map(Span), uses: Some(uses) };
-        let issued: TokenIssued = self.answer(request.json(&body)).await?;
+        let issued: TokenIssued = self.answer(request.json(body)).await?;
         Ok(issued.token)
     }
 

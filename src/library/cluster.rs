@@ -59,8 +59,20 @@ impl Node {
     /// The same as those of [`Node::mint_token`].
     #[expect(clippy::unused_async, reason = "as the client's call")]
     pub async fn mint_token_for(&self, uses: u32, ttl: Option<Duration>) -> Result<String> {
-        let body = TokenBody { ttl: ttl.map(Span), uses: Some(uses) };
+        self.mint(&TokenBody { ttl: ttl.map(Span), uses: Some(uses), reader: false })
+    }
+
+    /// Makes a token with which readers can connect within `ttl`; with none, within a year.
+    ///
+    /// # Errors
+    /// The same as those of [`Node::mint_token`].
+    #[expect(clippy::unused_async, reason = "as the client's call")]
+    pub async fn mint_reader_token(&self, ttl: Option<Duration>) -> Result<String> {
+        self.mint(&TokenBody { ttl: ttl.map(Span), uses: None, reader: true })
+    }
+
+    fn mint(&self, body: &TokenBody) -> Result<String> {
         let (ttl, uses) = body.checked().map_err(|why| Box::new(Problem::new(ProblemType::InvalidRequest, why)))?;
-        self.admin().mint_token(ttl, uses).map_err(|refusal| Box::new(refusal.into()))
+        self.admin().mint_token(ttl, uses, body.reader).map_err(|refusal| Box::new(refusal.into()))
     }
 }

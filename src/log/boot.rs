@@ -42,13 +42,13 @@ impl Log {
 
     /// Starts with a whole state of this node that is in the store.
     pub(crate) fn resume(&mut self) {
-        self.phase.start(self.now);
+        self.phase.start(self.now, self.config.reads);
     }
 
     /// Writes the first state of a founder. It starts by comparing like any other process, so that its first
     /// timestamps, too, wait for the clocks of a majority.
     pub(crate) fn found(&mut self, store: &mut impl Store, founding: &Founding, secrets: &Secrets) {
-        self.phase.start(self.now);
+        self.phase.start(self.now, false);
         write_founding(store, founding);
         write_secrets(store, secrets);
         self.keep_state(store);
@@ -82,6 +82,8 @@ impl Log {
         self.cluster = Cluster::load(store, self.phase.may_answer());
         if self.cluster.secret().is_some() {
             self.phase.learn_secrets();
+        } else if schema::Pepper::load(store).is_some() {
+            self.phase.learn_key();
         }
         let Founding { founders, former, .. } = self.cluster.founding().cloned().unwrap_or_default();
         let mut ops: Vec<Op> = Vec::new();

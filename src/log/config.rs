@@ -63,6 +63,8 @@ pub struct Config {
     /// After how many milliseconds a newcomer that is not admitted begins anew. Until then its sponsor keeps the ops
     /// that it lacks.
     pub snapshot_ttl: u64,
+    /// True for a reader, which takes all that members have and is none itself.
+    pub reads: bool,
     /// How many peers it sends to at a time, and how much.
     pub spread: GossipLimits,
     /// The seed of its random choices of peers.
@@ -83,6 +85,7 @@ impl Config {
             start_grace: 5000,
             keep_log: 60_000,
             snapshot_ttl: 3_600_000,
+            reads: false,
             spread,
             seed,
         }

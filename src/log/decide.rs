@@ -81,6 +81,13 @@ impl View<'_> {
         (self.membership.members().filter(holds).count(), self.membership.count())
     }
 
+    /// Returns the prefix of a log of which a reader may decide. It freezes no log itself, so it decides no more of a log
+    /// that members have frozen than it knew to be held by a majority before, until the cut counts.
+    fn reader_may_decide(&self, origin: NodeId) -> Seq {
+        let stops = self.phase.is_reader() && self.membership.frozen().contains(&origin);
+        if stops { self.frontiers.majority(origin) } else { Seq::MAX }
+    }
+
     fn promised_by(&self, member: NodeId) -> Hlc {
         if member == self.me {
             return self.own.last();
@@ -120,6 +127,6 @@ impl View<'_> {
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         let held = held.get(self.membership.count() / 2).copied().unwrap_or(0);
-        held.min(applied).min(self.membership.may_decide(origin))
+        held.min(applied).min(self.membership.may_decide(origin)).min(self.reader_may_decide(origin))
     }
 }

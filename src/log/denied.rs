@@ -7,6 +7,8 @@ use crate::clock::NodeId;
 pub enum Denied {
     /// This node is no member.
     NotMember,
+    /// This node is a reader, which changes nothing.
+    Reader,
     /// This node leaves.
     Leaving,
     /// This node has issued its last op already.

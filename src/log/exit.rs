@@ -96,7 +96,7 @@ impl View<'_> {
 
     /// Only a snapshot can give the node what it lacks.
     fn catch_up_anew(&self) -> Exit {
-        if self.phase.is_newcomer() {
+        if self.phase.is_newcomer() || self.phase.is_reader() {
             return Exit::Anew(self.me, 1);
         }
         let why = "nobody in reach has what this node lacks any more";

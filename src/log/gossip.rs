@@ -37,7 +37,7 @@ const RELAYED_ROWS: usize = 8;
 impl Log {
     pub(crate) fn on_connected(&mut self, store: &mut impl Store, peer: NodeId) {
         self.peers.connected.insert(peer, Peer::default());
-        if self.phase.is_newcomer() {
+        if self.phase.is_newcomer() || self.phase.is_reader() {
             self.events.output(Output::Hear { peer });
         }
         self.greet(store, peer);
@@ -47,6 +47,13 @@ impl Log {
     pub(crate) fn on_showed(&mut self, from: NodeId, pass: Pass) {
         if let Some(peer) = self.peers.connected.get_mut(&from) {
             peer.pass = Some(pass);
+        }
+    }
+
+    /// Notes that a peer has shown a reader's token.
+    pub(crate) fn on_reads(&mut self, from: NodeId) {
+        if let Some(peer) = self.peers.connected.get_mut(&from) {
+            peer.reads = true;
         }
     }
 
@@ -132,7 +139,9 @@ impl Log {
             Message::Used if self.view().is_sponsor(from) && matches!(self.phase, Phase::Joining) => {
                 self.on_evicted(from, Seq::MAX)
             }
-            Message::Contacts(contacts) if self.phase.may_answer() => self.on_contacts(from, contacts),
+            Message::Contacts(contacts) if self.phase.may_answer() && !self.peers.is_reader(from) => {
+                self.on_contacts(from, contacts);
+            }
             // The peer lacks ops, among them its own admission.
             Message::Vector(vector) if self.phase.may_answer() => self.answer_stranger(store, from, &vector),
             _ => {}
@@ -165,6 +174,7 @@ impl Log {
                 self.peers.pass_waits_on(&mut self.events, newcomer, contact, obstacles, self.now.elapsed);
             }
             Message::Secrets(secrets) => self.on_secrets(store, *secrets),
+            Message::PrivateKey(key) => self.on_key(store, &key),
             Message::Evicted { cut } => self.on_evicted(from, cut),
             Message::Gone(begins) => self.on_gone(from, &begins),
             Message::Forked { seq } if self.phase.is_member() => self.halt_as_copy(&Contradiction::Forked(seq)),
@@ -179,7 +189,8 @@ impl Log {
             return self.join_again(store);
         }
         let small = self.view().is_small();
-        if !fresh.is_empty() {
+        // A reader has nothing to say, and asks with its heartbeats.
+        if !fresh.is_empty() && !self.phase.is_reader() {
             self.spread(fresh, small);
         }
         self.ask_on();
@@ -196,9 +207,9 @@ impl Log {
         self.push(rumour, small);
         if !foreign.is_empty() {
             let mut to = if small {
-                self.peers.connected()
+                self.peers.partners()
             } else {
-                choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+                choose(&mut self.rng, self.peers.partners(), self.config.spread.fanout)
             };
             to.extend(foreign.iter().filter(|origin| !small && self.peers.is_connected(**origin)));
             let mut vector = self.vector(None, false, false);
@@ -216,9 +227,9 @@ impl Log {
             return;
         }
         let to = if small {
-            self.peers.connected()
+            self.peers.partners()
         } else {
-            choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+            choose(&mut self.rng, self.peers.partners(), self.config.spread.fanout)
         };
         let to: Vec<_> = to.into_iter().filter(|peer| self.view().takes_ours(*peer)).collect();
         if to.is_empty() {
@@ -252,12 +263,14 @@ impl Log {
         // Where the clock is ahead of the wall clock, as after a restart, the promise would otherwise seem to stand
         // still.
         self.own.tick(self.view().time_to_follow());
-        let to = if small {
-            self.peers.connected()
+        let to = if self.phase.is_reader() {
+            Vec::new()
+        } else if small {
+            self.peers.partners()
         } else {
-            choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+            choose(&mut self.rng, self.peers.partners(), self.config.spread.fanout)
         };
-        let partner = choose(&mut self.rng, self.peers.connected(), 1).first().copied();
+        let partner = choose(&mut self.rng, self.peers.partners(), 1).first().copied();
         let entries = self.view().entries();
         if small {
             self.note_promise();
@@ -325,11 +338,11 @@ impl Log {
 
 impl View<'_> {
     /// Returns true for members, and for peers that know the secret of the members: this node may lack the `Admit` of
-    /// such a peer, and the node that issued it may be lost. A newcomer may know none of the present members, but only
-    /// members are connected to it.
+    /// such a peer, and the node that issued it may be lost. A newcomer or a reader may know none of the present members,
+    /// but only members are connected to it.
     fn is_heard(&self, node: NodeId) -> bool {
         let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
-        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer()
+        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || self.phase.is_reader()
     }
 
     /// Returns true where a member goes on under that id, which is a later incarnation of it.

@@ -174,6 +174,8 @@ pub enum Message {
         /// The number of such an op.
         seq: Seq,
     },
+    /// The key with which private names are hashed, for a reader. A reader gets no other secret.
+    PrivateKey(Pepper),
 }
 
 impl Message {

@@ -160,6 +160,12 @@ impl Log {
         &self.membership
     }
 
+    /// Returns the members as people find them, each with its label and address.
+    pub(crate) fn members_named(&self) -> Vec<String> {
+        let contacts = self.membership.members().filter_map(|member| self.contacts.get(member));
+        contacts.map(|contact| format!("{:?} ({})", contact.label, contact.address)).collect()
+    }
+
     /// Returns how far each log is known.
     pub(crate) fn frontiers(&self) -> &Frontiers {
         &self.frontiers

@@ -45,6 +45,11 @@ pub(crate) enum Place {
     Waiting(Lacks),
     /// A member.
     Member,
+    /// A reader: it takes all that members have, issues and promises nothing, and is never admitted.
+    Reader {
+        /// True where it has got the key of private names. It takes no ops before.
+        told: bool,
+    },
     /// A member that was asked to leave, and hands over what it has acknowledged.
     Leaving(Leaving),
     /// A node that has issued its last op, and stays until this op cannot be lost.
@@ -56,6 +61,13 @@ pub(crate) enum Place {
         /// What it still lacked to be a member; none where it was one.
         lacked: Option<Lacks>,
     },
+}
+
+impl Place {
+    /// Returns the place of a node with a state of which its logs say nothing.
+    fn first(reads: bool) -> Self {
+        if reads { Self::Reader { told: false } } else { Self::Waiting(Lacks::Both) }
+    }
 }
 
 /// The permissions of a phase.
@@ -72,7 +84,7 @@ impl Phase {
         match self.place()? {
             Place::Waiting(lacks) => Some(*lacks),
             Place::Out { lacked, .. } => *lacked,
-            Place::Member | Place::Leaving(_) | Place::Departed(_) => None,
+            Place::Member | Place::Reader { .. } | Place::Leaving(_) | Place::Departed(_) => None,
         }
     }
 
@@ -100,6 +112,11 @@ impl Phase {
         matches!(self.place(), Some(Place::Member | Place::Leaving(_)))
     }
 
+    /// Returns true for a reader that has a whole state.
+    pub(crate) fn is_reader(&self) -> bool {
+        matches!(self.place(), Some(Place::Reader { .. }))
+    }
+
     /// Returns true where the node has a state and was never admitted, as far as it knows.
     pub(crate) fn is_newcomer(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Admission))
@@ -110,9 +127,11 @@ impl Phase {
         matches!(self.place(), Some(Place::Waiting(_)))
     }
 
-    /// Returns true where the node has a state and lacks the secrets that only members know.
+    /// Returns true where the node has a state and lacks the secrets that only members know, or, as a reader, the key of
+    /// private names.
     pub(super) fn is_untold(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Secrets))
+            || matches!(self.place(), Some(Place::Reader { told: false }))
     }
 
     /// Returns true where the node has a whole state of the cluster.
@@ -132,9 +151,10 @@ impl Phase {
     }
 
     /// Returns true where the node decides what has become final. A newcomer does not, because some of its state may be
-    /// void. A node that starts does not, because it may have issued ops below the promises of others.
+    /// void. A node that starts does not, because it may have issued ops below the promises of others. A reader does: an
+    /// op is decided by the promises and acknowledgements of members alone.
     pub(super) fn may_decide(&self) -> bool {
-        self.may_issue()
+        self.may_issue() || matches!(self, Self::Settled(Place::Reader { .. }))
     }
 
     /// Returns true where the node sponsors newcomers and admits them.
@@ -147,9 +167,10 @@ impl Phase {
         self.may_issue()
     }
 
-    /// Returns true where the node promises anything. A node that starts may have issued more than it knows of.
+    /// Returns true where the node promises anything. A node that starts may have issued more than it knows of. Nobody
+    /// asks a reader for a promise.
     pub(super) fn may_promise(&self) -> bool {
-        matches!(self, Self::Settled(_))
+        matches!(self, Self::Settled(place) if !matches!(place, Place::Reader { .. }))
     }
 
     /// Checks that the node takes registrations and other changes of names, once it has compared.
@@ -161,6 +182,7 @@ impl Phase {
             Some(Place::Member) => Ok(()),
             Some(Place::Leaving(_)) => Err(Denied::Leaving),
             Some(Place::Departed(_)) => Err(Denied::Departed),
+            Some(Place::Reader { .. }) => Err(Denied::Reader),
             Some(Place::Waiting(_) | Place::Out { .. }) | None => Err(Denied::NotMember),
         }
     }
@@ -174,6 +196,7 @@ impl Phase {
             (Self::Comparing(..), Some(Place::Member)) => Err(Denied::Starts),
             (_, Some(Place::Member)) => Ok(()),
             (_, Some(Place::Leaving(_))) => Err(Denied::Leaving),
+            (_, Some(Place::Reader { .. })) => Err(Denied::Reader),
             _ => Err(Denied::NotMember),
         }
     }
@@ -183,6 +206,7 @@ impl Phase {
         match self.place() {
             Some(Place::Leaving(leaving)) => Acknowledges::HandedOver(&leaving.acknowledged),
             Some(Place::Departed(departed)) => Acknowledges::HandedOver(&departed.handed_over),
+            Some(Place::Reader { .. }) => Acknowledges::Nothing,
             Some(_) if !self.is_newcomer() => Acknowledges::All,
             Some(_) | None => Acknowledges::Nothing,
         }
@@ -262,21 +286,21 @@ impl Phase {
 /// The transitions. Where a transition does not lead on from the present phase, it changes nothing and returns false.
 impl Phase {
     /// The process has found a whole state, or founds a cluster. Others may know more of its log, so it compares. The
-    /// place follows from the logs.
-    pub(super) fn start(&mut self, now: Now) -> bool {
+    /// place follows from the logs, unless the node is a reader.
+    pub(super) fn start(&mut self, now: Now, reads: bool) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
-            let place = Place::Waiting(Lacks::Both);
+            let place = Place::first(reads);
             *self = planted!(log::started(Self::Comparing(ChainCheck::at(now), place)));
         }
         joins
     }
 
     /// A snapshot is complete. The node's id is new or has issued nothing, so there is nothing to compare.
-    pub(super) fn take_state(&mut self) -> bool {
+    pub(super) fn take_state(&mut self, reads: bool) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
-            *self = Self::Settled(Place::Waiting(Lacks::Both));
+            *self = Self::Settled(Place::first(reads));
         }
         joins
     }
@@ -284,6 +308,14 @@ impl Phase {
     /// The node has got the secrets that only members know: it takes ops from now on.
     pub(super) fn learn_secrets(&mut self) -> bool {
         self.wait_no_more(Lacks::Secrets, Lacks::Admission)
+    }
+
+    /// The reader has got the key of private names: it takes ops from now on.
+    pub(super) fn learn_key(&mut self) -> bool {
+        match self.place_mut() {
+            Some(Place::Reader { told }) => !std::mem::replace(told, true),
+            _ => false,
+        }
     }
 
     /// The op that admits the node has arrived.
@@ -306,6 +338,9 @@ impl Phase {
 
     /// The op that had admitted the node turned out to be void.
     pub(super) fn lose_admission(&mut self) -> bool {
+        if self.is_reader() {
+            return false;
+        }
         let lacks = match self.lacks() {
             None => Lacks::Admission,
             Some(Lacks::Secrets) => Lacks::Both,
@@ -356,7 +391,7 @@ impl Phase {
         let handed_over = match place {
             Place::Departed(_) | Place::Out { .. } => return false,
             Place::Leaving(leaving) => std::mem::take(&mut leaving.acknowledged),
-            Place::Waiting(_) | Place::Member => BTreeMap::new(),
+            Place::Waiting(_) | Place::Member | Place::Reader { .. } => BTreeMap::new(),
         };
         *place = Place::Departed(Departed { last, handed_over, known_by: BTreeSet::new() });
         true
@@ -365,7 +400,8 @@ impl Phase {
     /// The logs say that the node is out. A node that has departed has handed over all that counts, so its cut makes no
     /// difference.
     pub(super) fn go_out(&mut self, why: Out) -> bool {
-        let lacked = self.lacks();
+        // A reader that takes the state anew keeps its id, like a newcomer.
+        let lacked = if self.is_reader() { Some(Lacks::Both) } else { self.lacks() };
         match self.place_mut() {
             // An eviction says more than that the node holds ops which the eviction has made void.
             Some(Place::Out { why: Out::Evicted(_), .. } | Place::Departed(_)) | None => false,

@@ -27,6 +27,12 @@ pub struct Cluster {
     pub label: String,
     /// Whether it is a member, so that it takes registrations.
     pub member: bool,
+    /// Whether it is a reader: it answers what is asked and changes nothing, and nobody waits for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reader: bool,
+    /// The readers that are connected to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<NodeId>,
     /// Its clock when it answered: what the other times are to be compared with.
     pub time: Time,
     /// All members, this node included, by id.
@@ -92,7 +98,7 @@ impl Cluster {
     /// Returns true where an operator has nothing to look at. Otherwise `forename status --check` says what is wrong.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        let is_well = self.member && self.clock_suspect_ms.is_none() && self.disk_hangs_ms.is_none();
+        let is_well = (self.member || self.reader) && self.clock_suspect_ms.is_none() && self.disk_hangs_ms.is_none();
         let nothing_waits = self.joining_waits_for.is_empty() && self.eviction.is_none() && self.overdue.is_none();
         let is_fine = |member: &Member| {
             let in_touch = member.node == self.node || member.connected && !self.is_silent(member);
@@ -276,9 +282,13 @@ pub struct TokenBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "node", schema(minimum = 1, maximum = 1000))]
     pub uses: Option<u32>,
-    /// How long the token lets newcomers in, at most 30 days; none for a day.
+    /// How long the token lets newcomers in, at most 30 days; none for a day. For a reader's token at most ten years; none
+    /// for a year.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
+    /// Whether it is a reader's token: with it any number of readers connect, and nobody becomes a member.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reader: bool,
 }
 
 object!(TokenBody);
@@ -287,7 +297,17 @@ impl TokenBody {
     /// Returns how long the join token is valid and how many newcomers it lets in, or what is out of bounds.
     #[cfg(feature = "node")]
     pub(crate) fn checked(&self) -> Result<(std::time::Duration, u32), String> {
-        use super::limits::{DEFAULT_TOKEN_TTL, MAX_TOKEN_TTL, MAX_TOKEN_USES};
+        use super::limits::{DEFAULT_READER_TTL, DEFAULT_TOKEN_TTL, MAX_READER_TTL, MAX_TOKEN_TTL, MAX_TOKEN_USES};
+        if self.reader {
+            let ttl = self.ttl.map_or(DEFAULT_READER_TTL, |ttl| ttl.0);
+            if self.uses.is_some() || ttl.is_zero() || ttl > MAX_READER_TTL {
+                let most = Span(MAX_READER_TTL);
+                return Err(format!(
+                    "a reader's token has no uses, and a ttl above 0 and of {most} at most; none was made"
+                ));
+            }
+            return Ok((ttl, 0));
+        }
         let (ttl, uses) = (self.ttl.map_or(DEFAULT_TOKEN_TTL, |ttl| ttl.0), self.uses.unwrap_or(1));
         if ttl.is_zero() || uses == 0 {
             return Err("a token with a ttl of 0, or with no uses, lets nobody in; none was made".to_owned());

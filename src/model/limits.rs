@@ -54,6 +54,10 @@ pub const KEEP_EVENTS: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const MIN_KEEP_EVENTS: Duration = Duration::from_secs(60);
 /// How long a join token is valid at most.
 pub const MAX_TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a reader's token is valid at most. A reader shows it at every connection, so it lasts as long as the reader.
+pub const MAX_READER_TTL: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// How long a reader's token is valid, where it is not set.
+pub const DEFAULT_READER_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many newcomers one join token lets in at most. A guess: more than anybody starts at once.
 pub const MAX_TOKEN_USES: u32 = 1000;
 /// How long a join token is valid, where it is not set.

@@ -134,6 +134,9 @@ pub enum ProblemType {
     /// The node is still joining.
     #[strum(props(status = 503, title = "Not a member yet"))]
     NotMember,
+    /// The node is a reader, which changes nothing. Another node has to be asked.
+    #[strum(props(status = 503, title = "Reader"))]
+    Reader,
     /// The node's clock is wrong.
     #[strum(props(status = 503, title = "Clock suspect"))]
     ClockSuspect,

@@ -27,11 +27,11 @@ pub struct Backup {
 
 /// See the module's documentation.
 pub trait Admin: Send + Sync {
-    /// Makes a token with which `uses` newcomers can join within `ttl`.
+    /// Makes a token with which `uses` newcomers can join within `ttl`, or one with which readers can connect so long.
     ///
     /// # Errors
     /// There is none. As a rule the node is still joining.
-    fn mint_token(&self, ttl: Duration, uses: u32) -> Result<String, Refusal>;
+    fn mint_token(&self, ttl: Duration, uses: u32, reads: bool) -> Result<String, Refusal>;
 
     /// Begins a backup: all tables of the node as they are on disk, and its identity.
     ///

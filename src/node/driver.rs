@@ -13,7 +13,7 @@ use super::NodeLimits;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
-use super::rejoin::{WayIn, come_back, own_token};
+use super::rejoin::{WayIn, come_back, own_token, stay_in_touch};
 use crate::clock::{Millis, NodeId};
 use crate::log;
 use crate::replica::{Input, Now, Output, Replica, Request, Return, SnapshotId};
@@ -91,7 +91,9 @@ pub(super) struct Driver {
     snapshots: HashMap<NodeId, (SnapshotId, View)>,
     /// The join token that this node shows before it knows the cluster's secret.
     entry: Option<JoinToken>,
-    /// The tasks that search for the cluster that this node was evicted from.
+    /// The way to members that a reader goes where it knows of none any more.
+    way: Option<WayIn>,
+    /// The tasks that search for the cluster that this node was evicted from, or that a reader has lost sight of.
     comeback: JoinSet<()>,
     disk: Disk,
     looks: tokio::time::Interval,
@@ -123,6 +125,7 @@ impl Driver {
             watches,
             snapshots: HashMap::new(),
             entry: None,
+            way: None,
             comeback: JoinSet::new(),
             disk,
             looks,
@@ -147,6 +150,7 @@ impl Driver {
     ) -> End {
         let own = |back: Return| Some(own_token(back.founding.id, back.secret?));
         self.entry = self.replica.returning().and_then(own).or_else(|| join.map(|join| join.token.clone()));
+        self.way = join.cloned().filter(|join| join.token.reads());
         // This step comes before `told` can be dropped, so that a node which has started knows its cluster and can let
         // others in.
         if let Some(end) = self.step() {
@@ -246,6 +250,9 @@ impl Driver {
         self.transport.show_token(own.or_else(|| self.entry.clone()));
         self.watches.cluster.send_replace(known);
         self.comeback.abort_all();
+        if let Some(way) = self.way.clone() {
+            self.comeback.spawn(stay_in_touch(self.transport.clone(), way));
+        }
     }
 
     /// Publishes which namespaces are private. This comes before the answers of the step in which that changed.

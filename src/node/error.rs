@@ -61,6 +61,18 @@ pub enum NodeError {
     /// The join token cannot be read.
     #[error("{0}; nothing was started")]
     Token(#[from] TokenError),
+    /// A reader has no reader's token.
+    #[error(
+        "a reader shows a reader's token whenever it connects; nothing was started. Give one with --join-token-file, a file with what \
+         `forename member token --reader` prints at a member"
+    )]
+    NoReaderToken,
+    /// The token is a reader's, and the node is not to be one.
+    #[error(
+        "the token is a reader's, with which nobody becomes a member; nothing was started. Start the node with --reader, or give it \
+         what `forename member token` prints at a member"
+    )]
+    ReaderToken,
     /// No address of a member is given.
     #[error("the join token names no address of a member; nothing was started. Give one with --join")]
     NoAddress,

@@ -45,13 +45,14 @@ impl Operator {
 }
 
 impl Admin for Operator {
-    fn mint_token(&self, ttl: Duration, uses: u32) -> Result<String, Refusal> {
+    fn mint_token(&self, ttl: Duration, uses: u32, reads: bool) -> Result<String, Refusal> {
         let known = self.cluster.borrow().clone().ok_or(Refusal::NotMember)?;
         let key = known.key.ok_or(Refusal::NotMember)?;
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
         let nonce = random().map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let id = TokenId { cluster: known.id, expires, uses, nonce };
-        Ok(JoinToken::of(&key, id).at(self.addresses()).to_word())
+        let token = if reads { JoinToken::for_reader(&key, id) } else { JoinToken::of(&key, id) };
+        Ok(token.at(self.addresses()).to_word())
     }
 
     fn backup(&self) -> BackupAnswer<'_> {

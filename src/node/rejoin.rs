@@ -14,6 +14,8 @@ use crate::transport::{ClusterKey, Handle, JoinToken, TokenId};
 /// asked. A guess: longer than a handshake by satellite, and short enough for a handful of contacts of which most are
 /// down.
 const WITHIN: Duration = Duration::from_secs(3);
+/// How often a reader looks whether it is connected to anybody. A guess: longer than its known members take to answer.
+const LONELY: Duration = Duration::from_secs(5);
 /// The time between two rounds through all contacts. A guess.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,19 @@ pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given
             through(&transport, address, token.clone()).await;
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Has a reader that is connected to nobody go to the addresses that its operator gave, one after the other, for ever: all
+/// members that it knows may have gone meanwhile.
+pub(super) async fn stay_in_touch(transport: Handle, way: WayIn) {
+    loop {
+        tokio::time::sleep(LONELY).await;
+        for address in &way.addresses {
+            if transport.connected().is_empty() {
+                through(&transport, address, way.token.clone()).await;
+            }
+        }
     }
 }
 

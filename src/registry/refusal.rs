@@ -209,6 +209,15 @@ pub enum Refusal {
     /// This node is not a member yet, or no longer one.
     #[error("this node is still joining the cluster and takes no requests; ask another node, or again later")]
     NotMember,
+    /// This node is a reader, which changes nothing.
+    #[error(
+        "this node is a reader: it answers what is asked and changes nothing, and nothing was changed. Ask a member{}",
+        .members.iter().map(|member| format!(", {member}")).collect::<String>()
+    )]
+    Reader {
+        /// The members that it knows, each with its label and the address of its peers' listener.
+        members: Vec<String>,
+    },
     /// This node's clock differs too much from its peers' clocks.
     #[error(
         "this node's clock is off from the median of the members by {offset} ms; nothing was registered, and it takes no \
@@ -308,6 +317,7 @@ impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::NotMember => Self::NotMember,
+            Denied::Reader => Self::Reader { members: Vec::new() },
             Denied::Leaving => Self::Leaving,
             Denied::Departed => Self::Departed,
             Denied::LastMember => Self::LastMember,

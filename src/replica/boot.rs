@@ -35,6 +35,18 @@ pub enum OpenError {
         "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
     )]
     Left,
+    /// The directory is a reader's, and the node is not to be one.
+    #[error(
+        "the data directory is that of a reader, which is no member; nothing was changed. Start it with --reader, or start a member \
+         on an empty directory with a token of `forename member token`"
+    )]
+    Reader,
+    /// The node is to be a reader, and the directory is not a reader's.
+    #[error(
+        "the data directory is that of a member, or of a node that joins as one, and does not become a reader's; nothing was changed. \
+         Start it without --reader, or start a reader on an empty directory"
+    )]
+    NotReader,
     /// The directory was restored from a backup, and its node knew of no other node.
     #[error(
         "the data directory was restored from a backup, and its node had been alone in its cluster, so that nobody can tell what came after the backup; nothing was changed. If the cluster is lost, `forename recover --data-dir DIR` makes a new one of what is here; if it goes on at other nodes, start this one with --join-token-file, a file with a join token of one of them"
@@ -61,6 +73,11 @@ impl<S: Store> Replica<S> {
             Some(StoredPhase::Joining { back, .. }) => (false, Some(back)),
             None => (false, None),
         };
+        match (config.log.reads, schema::Reads::load(&store).is_some()) {
+            (false, true) => return Err(OpenError::Reader),
+            (true, false) if whole || returning.is_some() => return Err(OpenError::NotReader),
+            _ => {}
+        }
         // A promise of an earlier incarnation does not bind this one.
         let ceiling = ceiling.filter(|_| returning.as_ref().is_none_or(|returning| returning.was == me));
         let knows_others = |back: &Return| back.contacts.iter().any(|other| other.node.key_part() != me.key_part());
@@ -89,7 +106,12 @@ impl<S: Store> Replica<S> {
                 let secrets = Secrets { cluster: secret, age: Stamp::default(), pepper: Pepper::derive(&secret) };
                 replica.log.found(&mut replica.store, &founding, &secrets);
             }
-            (false, _) => replica.log.wipe(&mut replica.store),
+            (false, _) => {
+                replica.log.wipe(&mut replica.store);
+                if replica.config.log.reads {
+                    schema::Reads::save(&mut replica.store, &());
+                }
+            }
             (true, _) => replica.log.resume(),
         }
         replica.take_events();

@@ -20,6 +20,8 @@ impl<S: Store> Replica<S> {
             node: self.me,
             label: self.config.log.contact.label.clone(),
             member: self.is_member(),
+            reader: self.log.phase().is_reader(),
+            readers: self.log.peers().readers(),
             time: Time(self.now.wall),
             members,
             watermark: self.log.frontiers().watermark(),

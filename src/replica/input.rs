@@ -20,6 +20,8 @@ pub enum Input {
         /// Its token.
         pass: Pass,
     },
+    /// The peer that has just connected has proved to hold a reader's token.
+    Reads(NodeId),
     /// The connection to a peer is gone. What was sent may or may not have arrived.
     Disconnected(NodeId),
     /// A message of a peer has arrived.

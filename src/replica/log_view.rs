@@ -106,6 +106,7 @@ impl LogView for Log {
     /// Returns no error for a member whose clock can be trusted: only such a node issues ops.
     fn may_issue(&self) -> Result<(), Refusal> {
         match (self.phase().may_register(), planted!(replica::suspect(self.view().clock_suspect()))) {
+            (Err(Denied::Reader), _) => Err(refusal_of_reader(self)),
             (Err(Denied::Leaving | Denied::Departed), _) => Err(Refusal::Leaving),
             (Err(_), _) => Err(Refusal::NotMember),
             (Ok(()), Some(offset)) => Err(Refusal::ClockSuspect { offset }),
@@ -123,7 +124,8 @@ impl LogView for Log {
     }
 
     fn may_forget(&self) -> bool {
-        self.phase().is_member() && !self.phase().is_starting() && self.view().clock_suspect().is_none()
+        let keeps = self.phase().is_member() || self.phase().is_reader();
+        keeps && !self.phase().is_starting() && self.view().clock_suspect().is_none()
     }
 }
 
@@ -135,6 +137,11 @@ impl Issuer for Log {
     fn keep_watermark(&mut self) {
         self.keep_watermark();
     }
+}
+
+/// Returns the refusal of a reader, which names the members.
+pub(super) fn refusal_of_reader(log: &Log) -> Refusal {
+    Refusal::Reader { members: log.members_named() }
 }
 
 fn wait_reason(log: &Log, member: NodeId) -> WaitReason {

@@ -189,6 +189,7 @@ impl<S: Store> Replica<S> {
             Input::Request(request) => self.on_request(request),
             Input::Connected(peer) => self.log.on_connected(store, peer),
             Input::Showed { from, pass } => self.log.on_showed(from, pass),
+            Input::Reads(peer) => self.log.on_reads(peer),
             Input::Disconnected(peer) => {
                 self.outbox.forget_peer(peer);
                 self.log.on_disconnected(store, peer);

@@ -66,6 +66,15 @@ pub enum ClusterCommand {
 }
 
 impl Request {
+    /// Returns true for every request but those that only read.
+    pub(super) fn changes_something(&self) -> bool {
+        match self {
+            Self::Command(..) | Self::SetRules(..) => true,
+            Self::Cluster(command, _) => *command != ClusterCommand::Show,
+            Self::Outcome { .. } | Self::Query(_) => false,
+        }
+    }
+
     /// Returns true where the request may have the node issue an op, so that it waits for the end of a start. An
     /// eviction or a leave is carried out later than anybody waits for, so these do not wait.
     pub(super) fn issues_ops(&self) -> bool {

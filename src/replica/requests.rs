@@ -2,6 +2,7 @@
 
 use super::Replica;
 use super::input::Output;
+use super::log_view::refusal_of_reader;
 use super::request::{ClusterCommand, Request};
 use crate::log::{STARTS, Setting};
 use crate::model::Cluster;
@@ -18,6 +19,10 @@ impl<S: Store> Replica<S> {
             let why = format!("its disk has made nothing durable for {} s, and too much waits for it", waited / 1000);
             let refused = refuse(request, Refusal::Unavailable(why));
             return refused.into_iter().for_each(|ready| self.outbox.push_at_once(Output::Reply(ready)));
+        }
+        if self.log.phase().is_reader() && request.changes_something() {
+            let refused = refuse(request, refusal_of_reader(&self.log));
+            return self.answer(refused);
         }
         if request.issues_ops() && self.log.phase().is_starting() {
             return self.wait_for_start(request);

@@ -124,6 +124,7 @@ impl<S: Store> Check<'_, S> {
         let founding = self.single::<schema::Founding>().is_some() || !self.found.whole;
         self.wrong_unless(founding, Fault::Identity, || "the state does not say of which cluster it is".to_owned());
         self.single::<schema::Ceiling>();
+        self.single::<schema::Reads>();
         self.single::<schema::Feed>();
         self.single::<schema::Retelling>();
         self.single::<schema::Watermark>();

@@ -151,6 +151,7 @@ cells! {
     Phase: Meta b"phase";
     /// The greatest timestamp that this node may have promised.
     Ceiling: Meta b"ceiling";
+    Reads: Meta b"reads";
     /// The secret that join tokens are derived from. No snapshot contains it: a newcomer gets it once it is admitted.
     Secret: Meta b"secret";
     /// The time at which the secret was made; none for the secret that the cluster was founded with.
@@ -190,6 +191,7 @@ rows! {
     Rows Erasing: Row = Stamp;
     Cell Node: Value = NodeId;
     Cell Ceiling: Value = Hlc;
+    Cell Reads: Value = ();
     Cell Secret: Value = [u8; 32];
     Cell SecretAge: Value = Stamp;
     Cell Swept: Value = ();

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::close::CloseReason;
 use super::config::{TransportConfig, TransportError};
 use super::dial::{self, JoinError, Joined};
 use super::frame::frame;
@@ -170,7 +171,14 @@ impl Handle {
     /// Sets the cluster, and its key where known. Without a cluster no connection is accepted and no peer is dialed;
     /// without the key no newcomer is accepted.
     pub fn set_cluster(&self, cluster: ClusterId, key: Option<ClusterKey>) {
-        self.shared.state().cluster = Some((cluster, key));
+        let mut state = self.shared.state();
+        let replaced = state.cluster.as_ref().is_some_and(|(_, before)| before.is_some() && *before != key);
+        // A reader has no right but its token, which another key makes useless.
+        for link in state.links.values().filter(|link| replaced && link.shown.reads) {
+            CloseReason::TokenWrong.close(&link.connection);
+        }
+        state.cluster = Some((cluster, key));
+        drop(state);
         self.shared.changes.send_replace(());
     }
 

@@ -196,7 +196,11 @@ fn judge(
         return Err(CloseReason::OtherCluster { ours: cluster, theirs });
     }
     let by_token = hello.join.as_ref().map(|(id, mac)| {
-        let token = JoinToken::of(cluster_key.as_ref().ok_or(CloseReason::NotReady)?, *id);
+        let key = cluster_key.as_ref().ok_or(CloseReason::NotReady)?;
+        // The hello does not say which kind of token it is: only one of the two proofs can be right.
+        let reads = JoinToken::for_reader(key, *id);
+        let reads = Some(reads).filter(|token| token.verify(Side::Join, exporter, mac));
+        let token = reads.unwrap_or_else(|| JoinToken::of(key, *id));
         if id.cluster != cluster {
             return Err(CloseReason::OtherCluster { ours: cluster, theirs: id.cluster });
         }
@@ -206,16 +210,16 @@ fn judge(
         if id.expires <= super::now() {
             return Err(CloseReason::TokenExpired);
         }
-        Ok((token.prove(Side::Sponsor, exporter), *id))
+        Ok((token.prove(Side::Sponsor, exporter), *id, token.reads()))
     });
     match by_token {
         // A member needs no token. Its proof is answered all the same, because it may not know this node as a peer yet.
         by_token if shared.is_peer(hello.node, key) => {
-            Ok((cluster, Right::Member, by_token.and_then(Result::ok).map(|(proof, _)| proof)))
+            Ok((cluster, Right::Member, by_token.and_then(Result::ok).map(|(proof, ..)| proof)))
         }
         Some(_) if shared.is_taken(hello.node, key) => Err(CloseReason::Identity),
         Some(token) => {
-            let (proof, id) = token?;
+            let (proof, id, reads) = token?;
             let pass = (id.uses > 0).then_some(Pass { nonce: id.nonce, uses: id.uses });
             let state = shared.state();
             if state.barred.keys.contains(&hello.node.first_incarnation()) {
@@ -224,7 +228,8 @@ fn judge(
             if pass.is_some_and(|pass| state.barred.is_used_up(&pass)) {
                 return Err(CloseReason::TokenUsed);
             }
-            Ok((cluster, Right::Newcomer(pass), Some(proof)))
+            let right = if reads { Right::Reader } else { Right::Newcomer(pass) };
+            Ok((cluster, right, Some(proof)))
         }
         None => Err(CloseReason::Stranger),
     }

@@ -30,6 +30,15 @@ const SNAPSHOT: (u8, i32) = (2, -1);
 /// The QUIC stream error code for a stream that is broken off. The receiver does not distinguish reasons.
 const BROKEN_OFF: VarInt = VarInt::from_u32(1);
 
+/// What a peer that is no member has shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// The token with which it connected, where the number of its uses is limited.
+    pub(super) pass: Option<Pass>,
+    /// True where it was a reader's token.
+    pub(super) reads: bool,
+}
+
 /// A connection that is kept.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -38,8 +47,8 @@ pub(super) struct Link {
     pub(super) instance: u64,
     /// The wire version of the peer.
     pub(super) speaks: WireVersion,
-    /// The token with which the peer connected, where the number of its uses is limited.
-    pass: Option<Pass>,
+    /// What the peer has shown as a newcomer or a reader.
+    pub(super) shown: Shown,
     ordered: Outbox,
     bulk: Outbox,
     /// True between `Connected` and `Disconnected`.
@@ -55,14 +64,14 @@ impl Link {
         peer: &Introduction,
         limits: &Limits,
         is_heard: bool,
-        pass: Option<Pass>,
+        shown: Shown,
     ) -> Self {
         Self {
             connection,
             peer: peer.node,
             instance: peer.instance,
             speaks: peer.speaks,
-            pass,
+            shown,
             ordered: Outbox::new(limits.ordered),
             bulk: Outbox::new(limits.bulk),
             up: AtomicBool::new(false),
@@ -131,7 +140,10 @@ async fn announce(shared: &Shared, link: &Link) -> bool {
     if shared.inputs.send(Input::Connected(link.peer)).await.is_err() {
         return false;
     }
-    match link.pass {
+    if link.shown.reads {
+        return shared.inputs.send(Input::Reads(link.peer)).await.is_ok();
+    }
+    match link.shown.pass {
         Some(pass) => shared.inputs.send(Input::Showed { from: link.peer, pass }).await.is_ok(),
         None => true,
     }

@@ -17,7 +17,7 @@ use super::complaint::{QUIET, Refused};
 use super::config::Limits;
 use super::hello::Introduction;
 use super::identity::{PublicKey, node_id};
-use super::link::{self, Link};
+use super::link::{self, Link, Shown};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
 use super::wire::WireVersion;
@@ -123,6 +123,8 @@ pub(super) enum Right {
     /// The peer has proved a token. Has the token where its uses are limited; none for tokens that members make for
     /// themselves, which have no limit.
     Newcomer(Option<Pass>),
+    /// The peer has proved a reader's token.
+    Reader,
     /// This node is joining, and has dialed the peer with a token.
     Sponsor,
 }
@@ -249,7 +251,8 @@ impl Shared {
         let is_member = state.peers.get(&peer.node).is_some_and(Peer::is_member);
         let is_heard = right == Right::Sponsor || is_member;
         let pass = if let Right::Newcomer(pass) = right { pass } else { None };
-        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard, pass));
+        let shown = Shown { pass, reads: right == Right::Reader };
+        let link = Arc::new(Link::new(connection.clone(), &peer, &self.limits, is_heard, shown));
         state.links.insert(peer.node, Arc::clone(&link));
         let from = connection.remote_address();
         state.refusals.retain(|(refused, _), _| *refused != from.ip());
@@ -291,6 +294,9 @@ impl Shared {
             return;
         }
         state.barred = barred;
+        let banned = |link: &&Arc<Link>| state.barred.keys.contains(&link.peer.first_incarnation());
+        let banned = state.links.values().filter(|link| link.shown.reads).filter(banned);
+        banned.for_each(|link| CloseReason::Banned(link.peer.first_incarnation()).close(&link.connection));
         let State { peers, links, .. } = &mut *state;
         peers.retain(|node, peer| {
             let stays = wanted.get(node).is_some_and(|(_, key, _)| *key == peer.key);

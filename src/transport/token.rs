@@ -19,10 +19,14 @@ use crate::model::ClusterId;
 
 /// The first characters of a token: its kind and version.
 const PREFIX: &str = "fn1.";
+/// The first characters of a reader's token.
+const READER_PREFIX: &str = "fnr1.";
 /// Bytes of the checksum that detects a token which was cut or mistyped.
 const SUM: usize = 4;
 /// Separates this use of the cluster's key from any other use.
 const TOKEN_LABEL: &[u8] = b"forename join token 1";
+/// Has readers' tokens differ from join tokens, so that neither stands for the other.
+const READER_LABEL: &[u8] = b"forename reader token 1";
 
 /// Key material exported from a TLS channel.
 pub(super) type Exporter = [u8; 32];
@@ -58,6 +62,9 @@ pub struct JoinToken {
     id: TokenId,
     secret: [u8; 32],
     addresses: Vec<String>,
+    /// True for a reader's token. The first characters of the word say it.
+    #[serde(skip)]
+    reads: bool,
 }
 
 /// A text is not a valid join token.
@@ -75,10 +82,21 @@ impl JoinToken {
     /// Returns the token with this id, without addresses.
     #[must_use]
     pub fn of(key: &ClusterKey, id: TokenId) -> Self {
+        Self::labelled(key, id, false)
+    }
+
+    /// Returns the reader's token with this id, without addresses. It lets a node in that takes all that members have and
+    /// is none itself.
+    #[must_use]
+    pub fn for_reader(key: &ClusterKey, id: TokenId) -> Self {
+        Self::labelled(key, id, true)
+    }
+
+    fn labelled(key: &ClusterKey, id: TokenId, reads: bool) -> Self {
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
-        context.update(TOKEN_LABEL);
+        context.update(if reads { READER_LABEL } else { TOKEN_LABEL });
         context.update(&codec::encode(&id));
-        Self { id, secret: bytes_of(context.sign()), addresses: Vec::new() }
+        Self { id, secret: bytes_of(context.sign()), addresses: Vec::new(), reads }
     }
 
     /// Returns the same token with the addresses of members.
@@ -92,13 +110,16 @@ impl JoinToken {
     /// # Errors
     /// See [`TokenError`].
     pub fn parse(word: &str) -> Result<Self, TokenError> {
-        let digits = word.trim().strip_prefix(PREFIX).ok_or(TokenError::Kind)?;
+        let word = word.trim();
+        let reader = word.strip_prefix(READER_PREFIX);
+        let digits = reader.or_else(|| word.strip_prefix(PREFIX)).ok_or(TokenError::Kind)?;
         let bytes = BASE64URL_NOPAD.decode(digits.as_bytes()).map_err(|_| TokenError::Damaged)?;
         let (token, sum) = bytes.split_last_chunk::<SUM>().ok_or(TokenError::Damaged)?;
         if sum_of(token) != *sum {
             return Err(TokenError::Damaged);
         }
-        codec::decode(token).map_err(|_| TokenError::Damaged)
+        let token: Self = codec::decode(token).map_err(|_| TokenError::Damaged)?;
+        Ok(Self { reads: reader.is_some(), ..token })
     }
 
     /// Returns the token as one word of URL-safe characters.
@@ -106,13 +127,20 @@ impl JoinToken {
     pub fn to_word(&self) -> String {
         let mut bytes = codec::encode(self);
         bytes.extend(sum_of(&bytes));
-        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
+        let prefix = if self.reads { READER_PREFIX } else { PREFIX };
+        format!("{prefix}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 
     /// Returns its public part.
     #[must_use]
     pub fn id(&self) -> TokenId {
         self.id
+    }
+
+    /// Returns true for a reader's token.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.reads
     }
 
     /// Returns the addresses of members when the token was made.

@@ -11,6 +11,7 @@
 //! | `logs` | what operators read in the lines of log |
 //! | `leaving` | members that are evicted, come back, or leave |
 //! | `crashes` | kill -9 and restarts under load |
+//! | `readers` | readers: nodes that take everything, change nothing, and come and go |
 //! | `rescue` | data directories that are lost, old, or all that is left |
 //! | `crossings` | joins, leaves and evictions that cross |
 //! | `clocks` | wall clocks that are off, at boot or while nodes run |
@@ -64,6 +65,7 @@ mod openapi;
 mod operating;
 mod private;
 mod races;
+mod readers;
 mod readme;
 mod rescue;
 mod restarts;

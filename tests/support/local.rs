@@ -60,6 +60,7 @@ impl Local {
             advertise: None,
             label: label.to_owned(),
             join,
+            reader: false,
             found: Some(ClusterSettings::default()),
             max_open: None,
             max_total: None,

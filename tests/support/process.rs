@@ -15,7 +15,7 @@ use super::{DEADLINE, eventually, within};
 const FORENAME: &str = env!("CARGO_BIN_EXE_forename");
 
 /// The environment variables of the settings, without their common prefix.
-const VARIABLES: [&str; 32] = [
+const VARIABLES: [&str; 33] = [
     "DATA_DIR",
     "HTTP",
     "PEER",
@@ -48,6 +48,7 @@ const VARIABLES: [&str; 32] = [
     "AUDIT_LOG",
     "LOG",
     "LOG_FORMAT",
+    "READER",
 ];
 
 /// A directory for one node. It outlives the node's processes.

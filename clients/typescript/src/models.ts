@@ -118,6 +118,7 @@ export type ProblemType =
   | "urn:forename:problem:cursor-unknown"
   | "urn:forename:problem:leaving"
   | "urn:forename:problem:not-member"
+  | "urn:forename:problem:reader"
   | "urn:forename:problem:clock-suspect"
   | "urn:forename:problem:unavailable"
   | "urn:forename:problem:internal";
@@ -253,6 +254,10 @@ export interface Cluster {
   overdue?: Overdue;
   // Registrations not yet final here.
   pending: number;
+  // Whether it is a reader: it answers what is asked and changes nothing, and nobody waits for it.
+  reader?: boolean;
+  // The readers that are connected to it.
+  readers?: NodeId[];
   // The settings that are in force at the node; the same at all members once they have heard of the latest
   // change.
   settings: ClusterSettings;
@@ -931,7 +936,10 @@ export interface Tenure {
 
 // What `POST /v1/cluster/tokens` takes.
 export interface TokenBody {
-  // How long the token lets newcomers in, at most 30 days; none for a day.
+  // Whether it is a reader's token: with it any number of readers connect, and nobody becomes a member.
+  reader?: boolean;
+  // How long the token lets newcomers in, at most 30 days; none for a day. For a reader's token at most ten
+  // years; none for a year.
   ttl?: Span | null;
   // How many newcomers the token lets in; none for one.
   uses?: number | null;

@@ -134,6 +134,7 @@ impl Availability {
         let since = |at: Option<Micros>| at.is_some_and(|at| at >= asked.at);
         let why = match refusal {
             Refusal::ClockSuspect { .. } if !since(watched.suspect_at) => "its clock is right",
+            Refusal::Reader { .. } if !world.plan.reads(host) => "it is no reader",
             Refusal::NotMember if !since(watched.outside_at) => "it is a member",
             Refusal::Leaving if !is_asked_to_leave(world, host) => "nobody asked it to leave",
             Refusal::NoMajority { .. } | Refusal::NotInContact { .. }

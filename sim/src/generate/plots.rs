@@ -98,7 +98,7 @@ impl Plot {
         let rest: Vec<Host> = (0..self.founders).filter(|host| *host != victim).collect();
         for joiner in &mut plan.joiners {
             let sponsor = *self.dice.pick(&rest).unwrap_or(&0);
-            *joiner = Joiner { at: begin + self.dice.below(50), sponsor, also: Some(victim) };
+            *joiner = Joiner { at: begin + self.dice.below(50), sponsor, also: Some(victim), reader: false };
         }
         let lasts = 3000 + self.dice.below(8000);
         unheard(plan, begin.saturating_sub(self.dice.below(600)), lasts, &side, &rest);

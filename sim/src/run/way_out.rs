@@ -168,7 +168,8 @@ pub(crate) fn is_owed(world: &mut World) -> Result<bool, Violation> {
 /// Checks that a cluster at rest takes new names and lets a newcomer in. Returns false where a member was evicted
 /// meanwhile for being silent: that eviction must end first.
 pub(crate) fn goes_on(world: &mut World, newcomer: &mut Option<Host>) -> Result<bool, Failure> {
-    let present = world.present();
+    let mut present = world.present();
+    present.retain(|host| !world.plan.reads(*host));
     if present.is_empty() {
         return Ok(true);
     }

@@ -110,6 +110,7 @@ pub(super) fn packet(packet: &Packet) -> String {
         Packet::Message(Message::Waits { newcomer, obstacles }) => format!("{newcomer} waits: {obstacles:?}"),
         Packet::Message(Message::Member { .. }) => "a proof of membership".to_owned(),
         Packet::Message(Message::Secrets(_)) => "the secrets".to_owned(),
+        Packet::Message(Message::PrivateKey(_)) => "the key of private names".to_owned(),
         Packet::Message(Message::Forked { seq }) => format!("others hold another op #{seq} of yours"),
         Packet::Message(Message::Evicted { cut }) => format!("you are evicted at #{cut}"),
         Packet::Message(Message::Gone(origins)) => format!("has not any more what is asked of {} logs", origins.len()),

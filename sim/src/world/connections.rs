@@ -103,6 +103,11 @@ pub(crate) fn dial(world: &mut World, a: Host, b: Host) {
         world.note(&Seen::Connected { a, b, epoch });
         world.input(a, Input::Connected(world.machines[b].node));
         world.input(b, Input::Connected(world.machines[a].node));
+        for (host, peer) in [(a, b), (b, a)] {
+            if world.plan.reads(peer) {
+                world.input(host, Input::Reads(world.machines[peer].node));
+            }
+        }
     } else if world.dials.planned.insert((a, b)) {
         let at = world.now + REDIAL + world.machines[a].dice.below(REDIAL);
         world.at(at, Event::Dial(a, b));

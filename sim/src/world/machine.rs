@@ -263,6 +263,7 @@ impl Machine {
         let mut config = Config::new(contact, crate::dice::mix(plan.seed ^ self.node.0 ^ u64::from(self.life)));
         (config.log.spread, config.log.keep_log) = (plan.spread, plan.keep_log);
         config.log.snapshot_ttl = plan.snapshot_ttl;
+        config.log.reads = plan.reads(self.host);
         // A node that returns after an eviction joins, even if it was a founder.
         let returns = matches!(schema::Phase::load(&store), Some(StoredPhase::Joining { .. }));
         let start = if self.host < plan.founders && !returns {

@@ -21,7 +21,11 @@ impl Packet {
             Self::Message(Message::Join { .. } | Message::Resume { .. }) => Kind::Join,
             Self::Message(Message::Installed { .. }) => Kind::Installed,
             Self::Message(
-                Message::Contacts(_) | Message::Secrets(_) | Message::Member { .. } | Message::Waits { .. },
+                Message::Contacts(_)
+                | Message::Secrets(_)
+                | Message::PrivateKey(_)
+                | Message::Member { .. }
+                | Message::Waits { .. },
             ) => Kind::Contacts,
             Self::Message(Message::Ops { .. }) => Kind::Ops,
             Self::Message(Message::Vector(_)) => Kind::Vector,

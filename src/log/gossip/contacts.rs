@@ -38,11 +38,13 @@ impl Log {
         let small = self.view().is_small();
         let told = self.contacts.all().filter(|contact| small || fresh.contains(&contact.node));
         let told: Vec<_> = told.cloned().collect();
-        let to = if small {
-            self.peers.connected()
+        let mut to = if small {
+            self.peers.partners()
         } else {
-            choose(&mut self.rng, self.peers.connected(), self.config.spread.fanout)
+            choose(&mut self.rng, self.peers.partners(), self.config.spread.fanout)
         };
+        // A reader dials all members, and does not pass anything on.
+        to.extend(self.peers.readers());
         for to in to.into_iter().filter(|_| !told.is_empty()) {
             self.events.send(to, Lane::Ordered, Message::Contacts(told.clone()));
         }

@@ -144,7 +144,7 @@ impl Log {
                 }
                 lacking |= entry.has > applied
                     && self.membership.limit(self.me, entry.origin) > applied
-                    && !self.peers.is_connected(entry.origin);
+                    && (self.phase.is_reader() || !self.peers.is_connected(entry.origin));
             }
             self.frontiers.hold(from, entry.origin, entry.holds, entry.chain);
         }
@@ -157,7 +157,9 @@ impl Log {
         }
         if vector.wants {
             self.compared_with(from);
-            self.send_missing(store, from, &vector.entries);
+            if !self.phase.is_reader() {
+                self.send_missing(store, from, &vector.entries);
+            }
         }
         if vector.echo {
             let vector = self.vector(Some(from), true, false);
@@ -185,6 +187,9 @@ impl Log {
 
     /// Answers the vector of a node that is no member. Nothing is taken from it except what the node lacks.
     pub(super) fn answer_stranger(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
+        if vector.wants && self.peers.is_reader(from) {
+            self.peers.end_join_of_reader(&mut self.events, from);
+        }
         if vector.wants && self.phase.is_member() && !self.membership.is_known(from) {
             self.send_missing(store, from, &vector.entries);
         }

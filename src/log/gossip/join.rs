@@ -97,12 +97,17 @@ impl Log {
         if !self.phase.may_admit() || contact.node != from || again {
             return;
         }
-        let pass = self.pass_of(from);
-        let barred = self.refuses(from, pass).or_else(|| planted!(log::bars(self.bars(from, wall))));
+        let (pass, reads) = (self.pass_of(from), self.peers.is_reader(from));
+        let mut barred = self.refuses(from, pass);
+        if !reads {
+            barred = barred.or_else(|| planted!(log::bars(self.bars(from, wall))));
+        }
         if let Some(obstacle) = barred {
             return self.peers.let_wait(&mut self.events, contact, vec![obstacle], from, self.now.elapsed);
         }
-        self.retire_earlier_incarnations(from);
+        if !reads {
+            self.retire_earlier_incarnations(from);
+        }
         // Where a log is forked, the state here may rest on the continuation that does not count.
         let forked: BTreeSet<_> = self.frontiers.forks().map(|(origin, _)| origin).collect();
         if !forked.is_empty() {
@@ -113,7 +118,9 @@ impl Log {
         if planted!(log::tells_secrets(false)) {
             self.tell_secrets(store, from);
         }
-        let began = self.now.elapsed;
+        // A reader that asks again and again must not keep the logs from being truncated.
+        let before = self.peers.joining.get(&from).filter(|_| reads).map(|joining| joining.began);
+        let began = before.unwrap_or(self.now.elapsed);
         self.peers.joining.insert(from, Joining { contact, snapshot, began, broken_at: None });
         self.events.output(Output::SendSnapshot { to: from, snapshot, after: None });
     }
@@ -180,7 +187,7 @@ impl Log {
         let awaited = self.view().awaits(from, snapshot);
         if awaited {
             self.peers.received = None;
-            self.phase.take_state();
+            self.phase.take_state(self.config.reads);
             self.keep_state(store);
         }
         awaited
@@ -194,9 +201,9 @@ impl Log {
     }
 
     /// Tells a peer that this newcomer has its snapshot. It is repeated until the newcomer is admitted and has the
-    /// secrets.
+    /// secrets, or until a reader has the key of private names.
     pub(super) fn ask_for_admission(&mut self, peer: NodeId) {
-        if self.phase.is_waiting() {
+        if self.phase.is_waiting() || self.phase.is_untold() {
             let has = self.frontiers.logs().map(|origin| (origin, self.frontiers.seq(origin))).collect();
             self.events.send(peer, Lane::Ordered, Message::Installed { wall: self.now.wall, has });
         }
@@ -210,6 +217,10 @@ impl Log {
         wall: Millis,
         has: &[(NodeId, Seq)],
     ) {
+        // A reader's token does not make anybody a member.
+        if self.peers.is_reader(from) {
+            return self.tell_key(store, from);
+        }
         if !self.phase.may_admit() {
             return;
         }

@@ -21,6 +21,8 @@ pub(in crate::log) struct Peer {
     pub(super) knows_secret: bool,
     /// The token that it has shown as a newcomer, where that admits a limited number.
     pub(super) pass: Option<Pass>,
+    /// True where it is a reader, by the token that it has shown. It gets what it asks for and nothing else.
+    pub(super) reads: bool,
     /// When it was last asked for ops that have not arrived.
     pub(super) asked_at: Option<Millis>,
     /// The messages that are on their way to it.
@@ -141,6 +143,21 @@ impl Peers {
 
     pub(crate) fn is_connected(&self, node: NodeId) -> bool {
         self.connected.contains_key(&node)
+    }
+
+    /// Returns the connected peers that take part in the gossip: all but the readers.
+    pub(super) fn partners(&self) -> Vec<NodeId> {
+        self.connected.iter().filter(|(_, peer)| !peer.reads).map(|(node, _)| *node).collect()
+    }
+
+    /// Returns the connected readers.
+    pub(crate) fn readers(&self) -> Vec<NodeId> {
+        self.connected.iter().filter(|(_, peer)| peer.reads).map(|(node, _)| *node).collect()
+    }
+
+    /// Returns true for a connected peer that has shown a reader's token.
+    pub(super) fn is_reader(&self, node: NodeId) -> bool {
+        self.connected.get(&node).is_some_and(|peer| peer.reads)
     }
 
     /// Returns true where a peer has said that it knows of the leave of `leaver`, and that it stays until `leaver` is

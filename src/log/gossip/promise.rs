@@ -33,7 +33,7 @@ impl Log {
         self.note_promise();
         let own = self.view().entry(self.me);
         let vector = self.vector_of(vec![own], None, false, false);
-        for peer in self.peers.connected() {
+        for peer in self.peers.partners() {
             self.events.send(peer, Lane::Ordered, Message::Vector(vector.clone()));
         }
     }
@@ -50,9 +50,11 @@ impl View<'_> {
     }
 
     /// Returns true where heartbeats have to be more frequent: outcomes are open, votes on silent members must be
-    /// fresh, or a member that leaves waits for the others.
+    /// fresh, a member that leaves waits for the others, or this node is a reader of a cluster in use, which learns of
+    /// nothing that it does not ask for.
     pub(super) fn is_busy(&self, contested: bool) -> bool {
         contested
+            || self.phase.is_reader() && self.now.elapsed < self.peers.used_until
             || self.frontiers.has_undecided()
             || !self.peers.vote.says().is_empty()
             || self.phase.is_leaving()

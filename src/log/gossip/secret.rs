@@ -4,7 +4,9 @@ use super::super::event::{Event, Output};
 use super::super::message::{Lane, Message, Secrets};
 use super::super::{Denied, Log};
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::name::Pepper;
 use crate::store::Store;
+use crate::store::schema::{self, Cell};
 
 impl Log {
     pub(super) fn on_proof(&mut self, from: NodeId, proof: &[u8; 32]) {
@@ -25,6 +27,26 @@ impl Log {
         let told = self.phase.is_member() && self.peers.is_connected(to) && !self.membership.frozen().contains(&to);
         if let Some(secrets) = self.cluster.secrets(store).filter(|_| told) {
             self.events.send(to, Lane::Ordered, Message::Secrets(Box::new(secrets)));
+        }
+    }
+
+    /// Sends a reader the key of private names, without which it can neither look such names up nor follow erasures. Only
+    /// a member has it.
+    pub(super) fn tell_key(&mut self, store: &impl Store, to: NodeId) {
+        if let Some(secrets) = self.cluster.secrets(store).filter(|_| self.phase.is_member()) {
+            self.events.send(to, Lane::Ordered, Message::PrivateKey(secrets.pepper));
+        }
+    }
+
+    /// Takes the key of private names at a reader, so that it takes ops from now on.
+    pub(super) fn on_key(&mut self, store: &mut impl Store, key: &Pepper) {
+        if !self.phase.is_reader() || !self.phase.learn_key() {
+            return;
+        }
+        schema::Pepper::save(store, key);
+        self.events.push(Event::LetIn);
+        for peer in self.peers.connected() {
+            self.ask(peer, true);
         }
     }
 
@@ -57,6 +79,9 @@ impl Log {
 
     /// Takes secrets: those that a newcomer lacked, so that it takes ops from now on, or a later one of the cluster.
     pub(super) fn on_secrets(&mut self, store: &mut impl Store, secrets: Secrets) {
+        if self.phase.is_reader() {
+            return;
+        }
         if self.phase.is_untold() {
             self.cluster.learn(store, &secrets);
             self.phase.learn_secrets();

@@ -61,6 +61,13 @@ impl Peers {
         self.newcomers.retain(|node, newcomer| !membership.is_member(*node) && waits(newcomer));
     }
 
+    /// Ends the join of a reader that has its snapshot, because it asks for what follows: nothing more is kept for it.
+    pub(super) fn end_join_of_reader(&mut self, events: &mut Events, reader: NodeId) {
+        if self.joining.remove(&reader).is_some() {
+            events.output(Output::EndSnapshot { to: reader });
+        }
+    }
+
     /// Notes what a newcomer waits for, and tells the node that asked for its admission.
     pub(super) fn let_wait(
         &mut self,

@@ -96,8 +96,8 @@ type Transition = fn(&mut Phase) -> bool;
 
 /// Each transition, with its name.
 const TRANSITIONS: [(&str, Transition); 14] = [
-    ("start", |phase| phase.start(Now::default())),
-    ("take_state", Phase::take_state),
+    ("start", |phase| phase.start(Now::default(), false)),
+    ("take_state", |phase| phase.take_state(false)),
     ("learn_secrets", Phase::learn_secrets),
     ("be_admitted", Phase::be_admitted),
     ("lose_admission", Phase::lose_admission),

@@ -124,6 +124,7 @@ ProblemType = Literal[
     "urn:forename:problem:cursor-unknown",
     "urn:forename:problem:leaving",
     "urn:forename:problem:not-member",
+    "urn:forename:problem:reader",
     "urn:forename:problem:clock-suspect",
     "urn:forename:problem:unavailable",
     "urn:forename:problem:internal",
@@ -268,6 +269,10 @@ class Cluster(TypedDict):
     overdue: NotRequired[Overdue]
     # Registrations not yet final here.
     pending: int
+    # Whether it is a reader: it answers what is asked and changes nothing, and nobody waits for it.
+    reader: NotRequired[bool]
+    # The readers that are connected to it.
+    readers: NotRequired[list[NodeId]]
     # The settings that are in force at the node; the same at all members once they have heard of the latest
     # change.
     settings: ClusterSettings
@@ -991,7 +996,10 @@ class Tenure(TypedDict):
 class TokenBody(TypedDict):
     """What `POST /v1/cluster/tokens` takes."""
 
-    # How long the token lets newcomers in, at most 30 days; none for a day.
+    # Whether it is a reader's token: with it any number of readers connect, and nobody becomes a member.
+    reader: NotRequired[bool]
+    # How long the token lets newcomers in, at most 30 days; none for a day. For a reader's token at most ten
+    # years; none for a year.
     ttl: NotRequired[Span | None]
     # How many newcomers the token lets in; none for one.
     uses: NotRequired[int | None]

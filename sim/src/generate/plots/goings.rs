@@ -132,7 +132,12 @@ impl Plot {
     fn newcomers_at(&mut self, plan: &mut Plan, at: At, within: u64) {
         for joiner in &mut plan.joiners {
             let sponsor = usize::try_from(self.dice.below(self.founders as u64)).unwrap_or(0);
-            *joiner = Joiner { at: at + self.dice.below(within), sponsor, also: Some((sponsor + 1) % self.founders) };
+            *joiner = Joiner {
+                at: at + self.dice.below(within),
+                sponsor,
+                also: Some((sponsor + 1) % self.founders),
+                reader: false,
+            };
         }
     }
 
