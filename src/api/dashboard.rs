@@ -53,6 +53,7 @@ pub(super) const FILES: &[File] = files! {
     "look.js" JS;
     "timeline.js" JS;
     "reports.js" JS;
+    "backups.js" JS;
 };
 
 /// The entity tags (ETags) of the files. The page and its scripts must come from the same build.

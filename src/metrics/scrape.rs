@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Metrics;
 use crate::clock::NodeId;
-use crate::model::Cluster;
+use crate::model::{Cluster, Time};
 
 type Floats = Gauge<f64, AtomicU64>;
 
@@ -46,6 +46,8 @@ pub(crate) struct Scraped<'a> {
     pub(crate) version: &'a str,
     /// The cluster as the node sees it; none where the node gave no answer in time, or has no state.
     pub(crate) cluster: Option<&'a Cluster>,
+    /// Up to when everything is in the last whole backup of the node; none where there was none.
+    pub(crate) last_backup: Option<Time>,
     /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
 }
@@ -81,6 +83,9 @@ impl Metrics {
         registry.register("build_info", "The version that runs", build);
         let healthy = flag(scraped.cluster.is_some_and(Cluster::is_healthy));
         registry.register("cluster_healthy", "1 where 'forename status --check' finds nothing wrong", healthy);
+        let help = "When the last whole backup of this node was begun; 0 where none was taken";
+        let last_backup = float(scraped.last_backup.map_or(0.0, |Time(at)| seconds(at.0)));
+        registry.register_with_unit("last_backup_timestamp", help, Unit::Seconds, last_backup);
         if let Some(cluster) = scraped.cluster {
             register_own(&mut registry, cluster);
             register_members(&mut registry, cluster);
@@ -202,10 +207,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Millis;
     use crate::replica::Tally;
 
     fn scrape(metrics: &Metrics, format: Format) -> String {
-        let scraped = Scraped { version: "1.2.3", cluster: None, queued: BTreeMap::new() };
+        let last_backup = Some(Time(Millis(1_700_000_000_250)));
+        let scraped = Scraped { version: "1.2.3", cluster: None, last_backup, queued: BTreeMap::new() };
         metrics.scrape(&scraped, format).unwrap()
     }
 
@@ -226,6 +233,7 @@ mod tests {
             "forename_time_to_final_seconds_bucket{le=\"0.005\"} 1",
             "forename_http_request_seconds_count{route=\"GET /v1/cluster\",status=\"200\"} 1",
             "forename_cluster_healthy 0",
+            "forename_last_backup_timestamp_seconds 1700000000.25",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
         }
