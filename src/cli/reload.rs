@@ -6,21 +6,23 @@ use super::logs::{self, Logs};
 use super::settings::Effective;
 use crate::api::auth::{ApiTokens, Rate};
 use crate::audit::{Act, Audit};
-use crate::config::{ConfigError, Connections, Settings, Shared, Tls};
+use crate::config::{ConfigError, Connections, Gate, Settings, Shared, Tls};
 use crate::model::Time;
 use crate::node::{Node, NodeLimits};
 
 /// The settings that a running node takes.
-const LIVE: [&str; 13] = [
+const LIVE: [&str; 15] = [
     "api_token",
     "api_tokens",
     "audit_log",
+    "hosts",
     "log",
     "max_connections",
     "max_connections_of_address",
     "max_open",
     "max_total",
     "min_free",
+    "origins",
     "rate",
     "tls_cert",
     "tls_client_ca",
@@ -40,6 +42,7 @@ pub(super) struct Live<'a> {
     pub(super) logs: &'a Logs,
     pub(super) tokens: ApiTokens,
     pub(super) tls: Option<Tls>,
+    pub(super) gate: Shared<Gate>,
     pub(super) rate: Shared<Rate>,
     pub(super) connections: Shared<Connections>,
     pub(super) audit: Audit,
@@ -83,6 +86,7 @@ impl Live<'_> {
         // From here on nothing fails.
         let (mut changed, mut restart) = differences(&self.effective, &effective);
         self.logs.set(filter);
+        self.gate.set(settings.gate);
         self.rate.set(settings.rate);
         self.connections.set(fit(settings.connections));
         self.node.set_limits(NodeLimits::from(&settings.node));

@@ -106,7 +106,7 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let doors = Doors {
         tokens: settings.tokens,
-        gate: settings.gate,
+        gate: settings.gate.into(),
         rate: settings.rate.into(),
         connections: limits.into(),
         tls: settings.tls,
@@ -117,6 +117,7 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
         logs,
         tokens: doors.tokens.clone(),
         tls: doors.tls.clone(),
+        gate: doors.gate.clone(),
         rate: doors.rate.clone(),
         connections: doors.connections.clone(),
         audit: doors.audit.clone(),
