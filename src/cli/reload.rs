@@ -6,7 +6,7 @@ use super::logs::{self, Logs};
 use super::settings::Effective;
 use crate::api::auth::{ApiTokens, Rate};
 use crate::audit::{Act, Audit};
-use crate::config::{ConfigError, Connections, Gate, Settings, Shared, Tls};
+use crate::config::{ConfigError, Connections, Doors, Gate, Settings, Shared, Tls};
 use crate::model::Time;
 use crate::node::{Node, NodeLimits};
 
@@ -38,19 +38,34 @@ pub(super) struct Loaded {
 
 /// What of a running node can be changed.
 pub(super) struct Live<'a> {
-    pub(super) node: &'a Node,
-    pub(super) logs: &'a Logs,
-    pub(super) tokens: ApiTokens,
-    pub(super) tls: Option<Tls>,
-    pub(super) gate: Shared<Gate>,
-    pub(super) rate: Shared<Rate>,
-    pub(super) connections: Shared<Connections>,
-    pub(super) audit: Audit,
+    node: &'a Node,
+    logs: &'a Logs,
+    tokens: ApiTokens,
+    tls: Option<Tls>,
+    gate: Shared<Gate>,
+    rate: Shared<Rate>,
+    connections: Shared<Connections>,
+    audit: Audit,
     /// The settings that it runs with.
     pub(super) effective: Vec<Effective>,
 }
 
-impl Live<'_> {
+impl<'a> Live<'a> {
+    /// What of this node can be changed. `effective` are the settings that it starts with.
+    pub(super) fn new(node: &'a Node, logs: &'a Logs, doors: &Doors, effective: Vec<Effective>) -> Self {
+        Self {
+            node,
+            logs,
+            tokens: doors.tokens.clone(),
+            tls: doors.tls.clone(),
+            gate: doors.gate.clone(),
+            rate: doors.rate.clone(),
+            connections: doors.connections.clone(),
+            audit: doors.audit.clone(),
+            effective,
+        }
+    }
+
     /// Takes what was read, or says why not: then nothing has changed. `fit` makes as many connections of those wanted as the
     /// system allows.
     pub(super) fn take(&mut self, read: Result<Loaded, ConfigError>, fit: impl Fn(Connections) -> Connections) {
