@@ -108,13 +108,13 @@ impl Metrics {
         registry.register("conflicts", help, self.conflicts.clone());
         let help = "From when this node accepted a registration until it was confirmed or rejected";
         registry.register_with_unit("time_to_final", help, Unit::Seconds, self.time_to_final.clone());
-        let help = "Until batches that were written together were durable: one write and one sync";
+        let help = "How long the log took to make batches durable that it wrote together: one write and one sync";
         registry.register_with_unit("fsync", help, Unit::Seconds, self.fsync.clone());
         let help = "How long the node's state machine worked on a step";
         registry.register_with_unit("step", help, Unit::Seconds, self.step.clone());
         let help = "Until the answer to a request began, by method and pattern of the path";
         registry.register_with_unit("http_request", help, Unit::Seconds, self.requests.clone());
-        let help = "The log of batches on disk, before they are in the tables";
+        let help = "The files of the log of batches, which are made beforehand and used again";
         registry.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
         let help = "The tables on disk; the table named log has the ops that not all members hold yet";
         registry.register_with_unit("store", help, Unit::Bytes, self.store_bytes.clone());
