@@ -71,6 +71,9 @@ done
 for shell in bash zsh fish; do "$static" completions "$shell" >"$hand/completions/$shell"; done
 bash -n "$hand/completions/bash"
 
+say "the Debian package"
+deploy/check-deb.sh
+
 say "the service"
 sed "s,/usr/bin/forename ,$static ," deploy/forename.service >"$work/forename.service"
 told=$(systemd-analyze verify --man=no "$work/forename.service" 2>&1) || fails "$told"

@@ -111,7 +111,7 @@ impl Metrics {
         self.step.observe(took.as_secs_f64());
     }
 
-    /// Records how long it took until batches that were written together were durable.
+    /// Records how long the log took to write batches together and to sync them.
     pub(crate) fn synced(&self, took: Duration) {
         self.fsync.observe(took.as_secs_f64());
     }

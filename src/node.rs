@@ -10,6 +10,7 @@ mod handle;
 mod health;
 mod incarnations;
 mod init;
+mod last_backup;
 mod limits;
 #[doc(hidden)]
 pub mod offline;
@@ -38,6 +39,8 @@ pub(crate) use self::health::Health;
 pub(crate) use self::health::disk_hangs;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
 pub use self::init::{Founded, InitError};
+#[doc(hidden)]
+pub use self::last_backup::LastBackup;
 pub use self::limits::NodeLimits;
 use self::operator::Operator;
 use self::rejoin::WayIn;
@@ -292,11 +295,12 @@ impl Node {
         let keep_log = config.keep_log.map_or(defaults.log.keep_log, millis);
         let log = log::Config { keep_log, reads: config.reader, ..defaults.log };
         let replica_config = Config { log, max_open_of_owner: config.max_open, max_total_of_owner: config.max_total };
-        let disk = Disk::new(&config.data_dir, config.min_free)
-            .map_err(|error| NodeError::DataDir { path: config.data_dir.clone(), error })?;
+        let data_dir = config.data_dir;
+        let disk = Disk::new(&data_dir, config.min_free)
+            .map_err(|error| NodeError::DataDir { path: data_dir.clone(), error })?;
         let replica = Replica::open(replica_config.clone(), store, start, clocks.now());
         let replica = replica.map_err(|error| match error {
-            OpenError::NotStarted => NodeError::NoCluster(config.data_dir),
+            OpenError::NotStarted => NodeError::NoCluster(data_dir.clone()),
             error => error.into(),
         })?;
         let (calls_sender, calls) = mpsc::channel(QUEUE);
@@ -304,7 +308,8 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle(), limits);
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let handle = handle.with_watches(&watches);
+        let last_backup = LastBackup::open(&data_dir);
+        let handle = handle.with_watches(&watches).with_last_backup(last_backup.clone());
         let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks);
         let operator = Operator {
             deliveries: Arc::clone(&deliveries),
@@ -314,6 +319,7 @@ impl Node {
             cluster: watches.cluster.subscribe(),
             transport: watches.transport.subscribe(),
             backups: backups_sender,
+            last_backup,
         };
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
         let channels = Channels { disk_events, inputs, calls, backups, stopping };

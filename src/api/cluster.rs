@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, future, stream};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
 
@@ -19,7 +20,7 @@ use super::{Admin, Api, health};
 use crate::backup::Writer;
 use crate::clock::NodeId;
 use crate::metrics::{Format, Scraped};
-use crate::model::{Cluster, ClusterSettingsBody, Span, TokenBody, TokenIssued};
+use crate::model::{Cluster, ClusterSettingsBody, Span, Time, TokenBody, TokenIssued};
 use crate::model::{Problem, ProblemType};
 use crate::node::webhooks::Deliveries;
 use crate::node::{Backup, Handle};
@@ -30,12 +31,14 @@ use crate::store::SnapshotPart;
 /// probes.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-/// Completes the replica's view of the cluster with the wire versions of connections and the health of the node.
+/// Completes the replica's view of the cluster with the wire versions of connections, the time of the last backup and the
+/// health of the node.
 pub(crate) fn cluster_of(admin: &dyn Admin, handle: &Handle, mut cluster: Cluster) -> Cluster {
     let wires = admin.wires();
     for member in &mut cluster.members {
         member.wire = wires.get(&member.node).map(ToString::to_string);
     }
+    cluster.last_backup = handle.last_backup();
     cluster.health = Some(health::health(&cluster, handle.disk_low()));
     cluster
 }
@@ -156,10 +159,11 @@ pub(super) async fn backup(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Response, Box<Problem>> {
     let place = caller.place(&api.streams, "streams")?;
-    let Backup { head, mut parts } = api.admin.backup().await.map_err(|refusal| Box::new(refusal.into()))?;
-    let mut stopping = api.stopping.subscribe();
+    let Backup { head, mut parts, last } = api.admin.backup().await.map_err(|refusal| Box::new(refusal.into()))?;
+    let (mut stopping, begun) = (api.stopping.subscribe(), Time(head.time));
     let (mut writer, mut bytes) = Writer::begin(head);
     let (sender, receiver) = mpsc::channel::<io::Result<Vec<u8>>>(1);
+    let (end, all_taken) = oneshot::channel();
     tokio::spawn(async move {
         let _place = place;
         let mut more = true;
@@ -178,9 +182,20 @@ pub(super) async fn backup(
             bytes = writer.part(part);
         }
         // These are the last bytes. The reader may have gone.
-        let _ = sender.send(Ok(bytes)).await;
+        if more || sender.send(Ok(bytes)).await.is_err() {
+            return;
+        }
+        drop(sender);
+        // The connection asks for more than the last bytes only after it took them.
+        if all_taken.await.is_ok() {
+            last.record(begun).await;
+        }
     });
-    let body = Body::from_stream(ReceiverStream::new(receiver));
+    let tell = stream::once(async move {
+        // The task may have ended with the node.
+        let _ = end.send(());
+    }).filter_map(|()| future::ready(None));
+    let body = Body::from_stream(ReceiverStream::new(receiver).chain(tell));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response())
 }
@@ -197,7 +212,8 @@ pub(super) async fn metrics(
     let cluster = cluster.ok().and_then(Result::ok);
     let version = env!("CARGO_PKG_VERSION");
     let webhooks = api.admin.deliveries().map(Deliveries::all).unwrap_or_default();
-    let scraped = Scraped { version, cluster: cluster.as_ref(), queued: api.admin.queued(), webhooks };
+    let last_backup = api.handle.last_backup();
+    let scraped = Scraped { version, cluster: cluster.as_ref(), last_backup, queued: api.admin.queued(), webhooks };
     let text = api.handle.metrics().scrape(&scraped, format);
     let text = text.map_err(|error| internal(&format!("the metrics cannot be written: {error}")))?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], text).into_response())

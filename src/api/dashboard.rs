@@ -54,6 +54,7 @@ pub(super) const FILES: &[File] = files! {
     "timeline.js" JS;
     "reports.js" JS;
     "webhooks.js" JS;
+    "backups.js" JS;
 };
 
 /// The entity tags (ETags) of the files. The page and its scripts must come from the same build.

@@ -24,9 +24,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::CorsLayer;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use super::batch::{self, ALSO_NDJSON};
 use super::extract::{check_json, check_type};
+use super::shared::Shared;
 use crate::model::{CLUSTER_HEADER, Problem, ProblemType};
 
 /// How long a browser remembers that a listed origin may call. It is the upper limit of Chromium.
@@ -36,9 +39,14 @@ const PREFLIGHT_HOLDS: Duration = Duration::from_secs(2 * 3600);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Gate {
     /// Names of the node besides `localhost`, in lower case.
-    hosts: BTreeSet<String>,
+    hosts: Arc<BTreeSet<String>>,
     /// Origins besides the node's own, in lower case.
-    origins: BTreeSet<String>,
+    origins: Arc<BTreeSet<String>>,
+}
+
+/// Returns the routes behind the gate. Each request meets the gate as it is when the request comes.
+pub(super) fn before(routes: Router, gate: Shared<Gate>) -> Router {
+    routes.layer(middleware::from_fn(declared)).layer(middleware::from_fn_with_state(gate, from_where))
 }
 
 /// A name or an origin in the settings that is not valid.
@@ -63,17 +71,7 @@ impl Gate {
     pub fn new(hosts: &[String], origins: &[String]) -> Result<Self, GateError> {
         let hosts = hosts.iter().map(|host| host_name(host)).collect::<Result<_, _>>()?;
         let origins = origins.iter().map(|text| origin(text)).collect::<Result<_, _>>()?;
-        Ok(Self { hosts, origins })
-    }
-
-    /// Returns the routes behind the gate.
-    pub(super) fn before(self, routes: Router) -> Router {
-        let mut routes = routes.layer(middleware::from_fn(declared));
-        // Without listed origins no page gets a permission, so no CORS headers are sent at all.
-        if !self.origins.is_empty() {
-            routes = routes.layer(self.permissions());
-        }
-        routes.layer(middleware::from_fn_with_state(Arc::new(self), from_where))
+        Ok(Self { hosts: Arc::new(hosts), origins: Arc::new(origins) })
     }
 
     /// Returns the CORS answers for the listed origins.
@@ -161,9 +159,12 @@ fn origin(text: &str) -> Result<String, GateError> {
     if is_origin { Ok(bare) } else { Err(GateError::Origin(text.to_owned())) }
 }
 
-async fn from_where(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+async fn from_where(State(gate): State<Shared<Gate>>, request: Request, next: Next) -> Response {
+    let gate = gate.get();
     let mut response = match gate.check(&request) {
-        Ok(()) => next.run(request).await,
+        // Without listed origins no page gets a permission, so no CORS headers are sent at all.
+        Ok(()) if gate.origins.is_empty() => next.run(request).await,
+        Ok(()) => gate.permissions().layer(next).call(request).await.unwrap_or_else(|never| match never {}),
         Err(problem) => problem.into_response(),
     };
     // These headers forbid other pages to load an answer as an image, a script or a frame.

@@ -125,7 +125,7 @@ pub struct Doors {
     /// The API tokens and what each of them may do. Where there are none, every caller may do everything.
     pub tokens: ApiTokens,
     /// The host names of the node, and the origins of web pages that may call it.
-    pub gate: Gate,
+    pub gate: Shared<Gate>,
     /// The number of requests a second that a caller may send.
     pub rate: Shared<Rate>,
     /// The limit of connections, and how long each may be idle.
@@ -142,8 +142,8 @@ pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
 }
 
 /// Returns the routes behind the layers that every request passes: the gate, the check of the cluster, and metrics.
-fn layered(api: &Arc<Api>, gate: Gate) -> Router {
-    let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
+fn layered(api: &Arc<Api>, gate: Shared<Gate>) -> Router {
+    let routes = which_cluster::before(gate::before(routes::router(Arc::clone(api)), gate), api.handle.clone());
     // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
     let process = random().map_or(0, u64::from_le_bytes);
     observe::before(routes, routes::labels(), Arc::clone(api.handle.metrics()), process)

@@ -1,5 +1,6 @@
 //! Tests of the interface over a real socket. A fake node gives prepared answers in place of a replica.
 
+mod backups;
 mod commands;
 mod connections;
 mod dashboard;
@@ -14,7 +15,9 @@ mod scopes;
 mod tokens;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
@@ -32,7 +35,7 @@ use crate::model::{
     Registration, Registrations, ReplacesBody, Status, WaitReason, Waiting,
 };
 use crate::model::{EventQuery, NDJSON, OwnerPlace, ProblemType, RejectedBy, Scope, Time};
-use crate::node::Backup;
+use crate::node::{Backup, LastBackup};
 use crate::replica::any::{Answer, Answered as Reply, Request};
 use crate::replica::{self, AwaitFinal, Caller, ClusterCommand, Command, NameOf, Refusal, RegistrationsOf};
 use crate::store::{SnapshotPart, Write};
@@ -50,11 +53,24 @@ struct Fake {
     /// The callers of these requests; none for requests about the cluster.
     callers: Arc<Mutex<Vec<Option<Caller>>>>,
     latest: watch::Sender<Cursor>,
+    whole_backups: Arc<AtomicBool>,
+    /// The node's data directory. It has the record of the last backup alone.
+    dir: tempfile::TempDir,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
 }
 
-struct FakeAdmin;
+struct FakeAdmin {
+    last: LastBackup,
+    /// Whether backups have an end. Others break off, as where the node stops.
+    whole: Arc<AtomicBool>,
+}
+
+impl FakeAdmin {
+    fn in_dir(dir: &Path) -> Self {
+        Self { last: LastBackup::open(dir), whole: Arc::new(AtomicBool::new(true)) }
+    }
+}
 
 impl Admin for FakeAdmin {
     fn mint_token(&self, ttl: Duration, _: u32, _: bool) -> Result<String, Refusal> {
@@ -69,10 +85,11 @@ impl Admin for FakeAdmin {
         let head = Head { node: NODE, time: Millis(7), store: "any".to_owned(), key: vec![1] };
         let (sender, parts) = mpsc::channel(4);
         let row = Write { table: crate::store::Table::Meta, key: vec![1], value: Some(vec![2]) };
-        for part in [SnapshotPart::Rows(vec![row]), SnapshotPart::End] {
-            sender.try_send(part).unwrap();
+        sender.try_send(SnapshotPart::Rows(vec![row])).unwrap();
+        if self.whole.load(Ordering::Relaxed) {
+            sender.try_send(SnapshotPart::End).unwrap();
         }
-        Box::pin(std::future::ready(Ok(Backup { head, parts })))
+        Box::pin(std::future::ready(Ok(Backup { head, parts, last: self.last.clone() })))
     }
 
     fn wires(&self) -> BTreeMap<NodeId, WireVersion> {
@@ -113,10 +130,13 @@ impl Fake {
         let (stop, stopping) = oneshot::channel::<()>();
         let shutdown = async move { drop(stopping.await) };
         let handle = Handle::new(watch::channel(NODE).1, calls, events);
-        let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin), doors, shutdown));
+        let dir = tempfile::tempdir().unwrap();
+        let admin = FakeAdmin::in_dir(dir.path());
+        let (handle, whole_backups) = (handle.with_last_backup(admin.last.clone()), Arc::clone(&admin.whole));
+        let server = tokio::spawn(serve(listener, handle, Arc::new(admin), doors, shutdown));
         let http = http().build().unwrap();
         let client = Client::new(&base).unwrap();
-        Self { base, http, client, asked, callers, latest, stop, server }
+        Self { base, http, client, asked, callers, latest, whole_backups, dir, stop, server }
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -231,6 +251,7 @@ fn cluster_view(member: bool) -> Cluster {
         eviction: None,
         forks: Vec::new(),
         disk_hangs_ms: None,
+        last_backup: None,
         events: EventRange { start: cursor(4), last: cursor(9) },
         evicted: Vec::new(),
         banned: Vec::new(),

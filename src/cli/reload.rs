@@ -6,21 +6,23 @@ use super::logs::{self, Logs};
 use super::settings::Effective;
 use crate::api::auth::{ApiTokens, Rate};
 use crate::audit::{Act, Audit};
-use crate::config::{ConfigError, Connections, Settings, Shared, Tls};
+use crate::config::{ConfigError, Connections, Doors, Gate, Settings, Shared, Tls};
 use crate::model::Time;
 use crate::node::{Node, NodeLimits};
 
 /// The settings that a running node takes.
-const LIVE: [&str; 13] = [
+const LIVE: [&str; 15] = [
     "api_token",
     "api_tokens",
     "audit_log",
+    "hosts",
     "log",
     "max_connections",
     "max_connections_of_address",
     "max_open",
     "max_total",
     "min_free",
+    "origins",
     "rate",
     "tls_cert",
     "tls_client_ca",
@@ -36,18 +38,34 @@ pub(super) struct Loaded {
 
 /// What of a running node can be changed.
 pub(super) struct Live<'a> {
-    pub(super) node: &'a Node,
-    pub(super) logs: &'a Logs,
-    pub(super) tokens: ApiTokens,
-    pub(super) tls: Option<Tls>,
-    pub(super) rate: Shared<Rate>,
-    pub(super) connections: Shared<Connections>,
-    pub(super) audit: Audit,
+    node: &'a Node,
+    logs: &'a Logs,
+    tokens: ApiTokens,
+    tls: Option<Tls>,
+    gate: Shared<Gate>,
+    rate: Shared<Rate>,
+    connections: Shared<Connections>,
+    audit: Audit,
     /// The settings that it runs with.
     pub(super) effective: Vec<Effective>,
 }
 
-impl Live<'_> {
+impl<'a> Live<'a> {
+    /// What of this node can be changed. `effective` are the settings that it starts with.
+    pub(super) fn new(node: &'a Node, logs: &'a Logs, doors: &Doors, effective: Vec<Effective>) -> Self {
+        Self {
+            node,
+            logs,
+            tokens: doors.tokens.clone(),
+            tls: doors.tls.clone(),
+            gate: doors.gate.clone(),
+            rate: doors.rate.clone(),
+            connections: doors.connections.clone(),
+            audit: doors.audit.clone(),
+            effective,
+        }
+    }
+
     /// Takes what was read, or says why not: then nothing has changed. `fit` makes as many connections of those wanted as the
     /// system allows.
     pub(super) fn take(&mut self, read: Result<Loaded, ConfigError>, fit: impl Fn(Connections) -> Connections) {
@@ -83,6 +101,7 @@ impl Live<'_> {
         // From here on nothing fails.
         let (mut changed, mut restart) = differences(&self.effective, &effective);
         self.logs.set(filter);
+        self.gate.set(settings.gate);
         self.rate.set(settings.rate);
         self.connections.set(fit(settings.connections));
         self.node.set_limits(NodeLimits::from(&settings.node));

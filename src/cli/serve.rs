@@ -1,10 +1,13 @@
 //! `forename serve`
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::failure::{Exit, Failure, Outcome};
 use super::logs::Logs;
@@ -16,7 +19,7 @@ use super::version;
 use crate::api::{Connections, Doors};
 use crate::config::{Audit, ConfigError, Partial};
 use crate::files;
-use crate::node::{Node, Stopped, descriptors};
+use crate::node::{Node, NodeConfig, NodeError, Reception, Stopped, descriptors};
 
 /// Flags override the variables named in brackets, these override the file, and the file overrides the defaults.
 #[derive(Args, Clone, Debug)]
@@ -72,26 +75,74 @@ fn connections(wanted: Connections) -> Connections {
     Connections { most, ..wanted }
 }
 
+fn failed(what: &str, error: io::Error) -> Failure {
+    Failure::failed(format!("{what}: {error}"))
+}
+
+/// Starts the node and its HTTP interface, and serves until a signal or the node itself ends that.
 async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Result<Loaded, ConfigError>) -> Outcome {
     let Loaded { settings, effective } = loaded;
-    let failed = |what: &str, error: std::io::Error| Failure::failed(format!("{what}: {error}"));
     // Signals are handled before anything is started, so that none arrives while the node is half started.
     let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
     let mut reload = Reload::listen().map_err(|error| failed("cannot take signals", error))?;
     let at = settings.http;
     let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
+    let doors = Doors {
+        tokens: settings.tokens,
+        gate: settings.gate.into(),
+        rate: settings.rate.into(),
+        connections: connections(settings.connections).into(),
+        tls: settings.tls,
+        audit,
+    };
+    let (node, reception) = launch(settings.node, settings.fix_permissions, http)?;
+    let mut live = Live::new(&node, logs, &doors, effective);
+    let scheme = if doors.tls.is_some() { "https" } else { "http" };
+    let mut interface = Interface::start(&node, listener, doors);
+    output::line(&format!("{scheme}://{http}"))?;
+    // Until the node is a member, probes are answered, and other requests are told that it is still joining.
+    let received = tokio::select! {
+        received = reception.outcome() => Some(received),
+        () = stopped.asked() => None,
+    };
+    let outcome = match received {
+        Some(Ok(())) => {
+            output::line(&format!("peer {}", node.peer_address()))?;
+            tell_manager(Turn::Serves);
+            let reloads = async {
+                loop {
+                    reload.asked().await;
+                    live.take(read(), connections);
+                }
+            };
+            let outcome = tokio::select! {
+                () = stopped.asked() => Ok(Exit::Done),
+                never = reloads => never,
+                ended = node.stopped() => end_of(ended),
+                ended = interface.ended() => Err(ended),
+            };
+            tell_manager(Turn::Stops);
+            outcome
+        }
+        Some(Err(error)) => Err(Failure::failed(error.to_string())),
+        None => Ok(Exit::Done),
+    };
+    interface.stop().await;
+    node.shutdown().await;
+    outcome
+}
 
-    let config = &settings.node;
+/// Launches the node, and logs where it listens.
+fn launch(config: NodeConfig, fix_permissions: bool, http: SocketAddr) -> Result<(Node, Reception), Failure> {
     let (dir, label) = (&config.data_dir, config.label.clone());
     tracing::info!(version = version::VERSION.as_str(), data_dir = %dir.display(), label, "forename starts");
-    let sponsor = config.join.as_ref().map(|join| join.address.clone());
-    if settings.fix_permissions && dir.exists() {
+    if fix_permissions && dir.exists() {
         files::close_to_others(dir)
             .map_err(|error| failed(&format!("cannot close {} to others", dir.display()), error))?;
     }
-    let limits = connections(settings.connections);
-    let (node, reception) = Node::launch(settings.node).map_err(|error| Failure::failed(error.to_string()))?;
+    let sponsor = config.join.as_ref().map(|join| join.address.clone());
+    let (node, reception) = Node::launch(config).map_err(|error| Failure::failed(error.to_string()))?;
     let (id, peer) = (node.handle().node(), node.peer_address());
     tracing::info!(node = %id, label, %http, %peer, "listening: for clients over HTTP, for other nodes over QUIC (UDP)");
     if let Some(sponsor) = &sponsor {
@@ -100,85 +151,58 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
             "asks this member to be let in, unless this node is in already; 'forename member list' there says what it waits for"
         );
     }
-    let (stop, stopping) = oneshot::channel::<()>();
-    // A message and a dropped sender mean the same.
-    let shutdown = async move { drop(stopping.await) };
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
-    let doors = Doors {
-        tokens: settings.tokens,
-        gate: settings.gate,
-        rate: settings.rate.into(),
-        connections: limits.into(),
-        tls: settings.tls,
-        audit,
-    };
-    let mut live = Live {
-        node: &node,
-        logs,
-        tokens: doors.tokens.clone(),
-        tls: doors.tls.clone(),
-        rate: doors.rate.clone(),
-        connections: doors.connections.clone(),
-        audit: doors.audit.clone(),
-        effective,
-    };
-    let server = tokio::spawn(node.serve(listener, doors, shutdown));
-    tokio::pin!(server);
-    output::line(&format!("{scheme}://{http}"))?;
-    // Until the node is a member, probes are answered, and other requests are told that it is still joining.
-    let received = tokio::select! {
-        received = reception.outcome() => Some(received),
-        () = stopped.asked() => None,
-    };
-    match received {
-        Some(Ok(())) => {
-            output::line(&format!("peer {}", node.peer_address()))?;
-            tell_manager(Turn::Serves);
+    Ok((node, reception))
+}
+
+/// What the program says of a node that has ended by itself.
+fn end_of(ended: Result<Stopped, NodeError>) -> Outcome {
+    match ended {
+        Ok(Stopped::Left) => {
+            output::line("this node has left its cluster; its data directory is of no more use")?;
+            Ok(Exit::Done)
         }
-        not_in => {
-            drop(stop);
-            // The error of the node explains why the server ended.
-            let _ = server.await;
-            node.shutdown().await;
-            return match not_in {
-                Some(Err(error)) => Err(Failure::failed(error.to_string())),
-                _ => Ok(Exit::Done),
-            };
+        Ok(Stopped::Asked) => Err(Failure::failed("the node has stopped by itself")),
+        Err(error) => Err(Failure::failed(error.to_string())),
+    }
+}
+
+/// The HTTP interface, in a task of its own.
+struct Interface {
+    /// Dropped where the interface is to stop.
+    stop: oneshot::Sender<()>,
+    /// None once it was seen to have ended.
+    server: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Interface {
+    fn start(node: &Node, listener: TcpListener, doors: Doors) -> Self {
+        let (stop, stopping) = oneshot::channel::<()>();
+        // A message and a dropped sender mean the same.
+        let shutdown = async move { drop(stopping.await) };
+        Self { stop, server: Some(tokio::spawn(node.serve(listener, doors, shutdown))) }
+    }
+
+    /// Resolves where the interface has ended although nobody asked for that.
+    async fn ended(&mut self) -> Failure {
+        let Some(server) = &mut self.server else { return std::future::pending().await };
+        let ended = server.await;
+        self.server = None;
+        match ended {
+            Ok(Ok(())) => Failure::failed("the HTTP interface has stopped by itself"),
+            Ok(Err(error)) => failed("the HTTP interface has failed", error),
+            Err(error) => Failure::failed(format!("the HTTP interface has failed: {error}")),
         }
     }
-    let reloads = async {
-        loop {
-            reload.asked().await;
-            live.take(read(), connections);
+
+    /// Stops the interface. Requests under way get a few seconds.
+    async fn stop(self) {
+        drop(self.stop);
+        if let Some(server) = self.server
+            && let Err(error) = server.await
+        {
+            tracing::warn!("the HTTP interface did not stop cleanly: {error}");
         }
-    };
-    let result = tokio::select! {
-        () = stopped.asked() => Ok(Exit::Done),
-        never = reloads => never,
-        stopped = node.stopped() => match stopped {
-            Ok(Stopped::Left) => {
-                output::line("this node has left its cluster; its data directory is of no more use")?;
-                Ok(Exit::Done)
-            }
-            Ok(Stopped::Asked) => Err(Failure::failed("the node has stopped by itself")),
-            Err(error) => Err(Failure::failed(error.to_string())),
-        },
-        ended = &mut server => {
-            node.shutdown().await;
-            return match ended {
-                Ok(Ok(())) => Err(Failure::failed("the HTTP interface has stopped by itself")),
-                Ok(Err(error)) => Err(failed("the HTTP interface has failed", error)),
-                Err(error) => Err(Failure::failed(format!("the HTTP interface has failed: {error}"))),
-            };
-        }
-    };
-    tell_manager(Turn::Stops);
-    drop(stop);
-    if let Err(error) = server.await {
-        tracing::warn!("the HTTP interface did not stop cleanly: {error}");
     }
-    node.shutdown().await;
-    result
 }
 
 #[cfg(test)]

@@ -98,6 +98,9 @@ fn render(cluster: &Cluster) -> String {
     for waiting in &cluster.waiting_for {
         text += &format!("  the oldest {}\n", output::waits(waiting, Some(cluster.time)));
     }
+    if let Some(at) = cluster.last_backup {
+        text += &format!("last backup of this node at {at}, {} ago\n", output::ago(cluster.time, Some(at)));
+    }
     for trouble in troubles(cluster) {
         text += &(trouble + "\n");
     }

@@ -4,8 +4,8 @@ use tokio::sync::mpsc;
 
 use super::Result;
 use crate::backup::Writer;
-use crate::model::{Problem, ProblemType};
-use crate::node::{Backup, Node};
+use crate::model::{Problem, ProblemType, Time};
+use crate::node::{Backup, LastBackup, Node};
 use crate::store::SnapshotPart;
 
 impl Node {
@@ -14,9 +14,10 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NotMember`] while the node is joining.
     pub async fn backup(&self) -> Result<NodeBackup> {
-        let Backup { head, parts } = self.admin().backup().await.map_err(|refusal| Box::new(refusal.into()))?;
+        let Backup { head, parts, last } = self.admin().backup().await.map_err(|refusal| Box::new(refusal.into()))?;
+        let record = Some((last, Time(head.time)));
         let (writer, bytes) = Writer::begin(head);
-        Ok(NodeBackup { writer, bytes: Some(bytes), parts, ended: false })
+        Ok(NodeBackup { writer, bytes: Some(bytes), parts, ended: false, record })
     }
 }
 
@@ -28,10 +29,15 @@ pub struct NodeBackup {
     bytes: Option<Vec<u8>>,
     parts: mpsc::Receiver<SnapshotPart>,
     ended: bool,
+    /// Where the backup is recorded once all of it was taken, and when it was begun; none afterwards.
+    record: Option<(LastBackup, Time)>,
 }
 
 impl NodeBackup {
-    /// Returns the next bytes; none at the end.
+    /// Returns the next bytes; none at the end. The backup counts as taken, in [`Cluster::last_backup`], once this has
+    /// returned none.
+    ///
+    /// [`Cluster::last_backup`]: crate::model::Cluster::last_backup
     ///
     /// # Errors
     /// The node stops, so the bytes that were read are not a whole backup.
@@ -40,6 +46,9 @@ impl NodeBackup {
             return Ok(Some(bytes));
         }
         if self.ended {
+            if let Some((last, begun)) = self.record.take() {
+                last.record(begun).await;
+            }
             return Ok(None);
         }
         let Some(part) = self.parts.recv().await else {

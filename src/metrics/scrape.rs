@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Metrics;
 use crate::clock::NodeId;
-use crate::model::{Cluster, WebhookDelivery};
+use crate::model::{Cluster, Time, WebhookDelivery};
 
 type Floats = Gauge<f64, AtomicU64>;
 
@@ -47,6 +47,8 @@ pub(crate) struct Scraped<'a> {
     pub(crate) version: &'a str,
     /// The cluster as the node sees it; none where the node gave no answer in time, or has no state.
     pub(crate) cluster: Option<&'a Cluster>,
+    /// Up to when everything is in the last whole backup of the node; none where there was none.
+    pub(crate) last_backup: Option<Time>,
     /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
     /// How the deliveries to webhooks stand.
@@ -89,6 +91,9 @@ impl Metrics {
         registry.register("build_info", "The version that runs", build);
         let healthy = flag(scraped.cluster.is_some_and(Cluster::is_healthy));
         registry.register("cluster_healthy", "1 where 'forename status --check' finds nothing wrong", healthy);
+        let help = "When the last whole backup of this node was begun; 0 where none was taken";
+        let last_backup = float(scraped.last_backup.map_or(0.0, |Time(at)| seconds(at.0)));
+        registry.register_with_unit("last_backup_timestamp", help, Unit::Seconds, last_backup);
         if let Some(cluster) = scraped.cluster {
             register_own(&mut registry, cluster);
             register_members(&mut registry, cluster);
@@ -112,13 +117,13 @@ impl Metrics {
         registry.register("conflicts", help, self.conflicts.clone());
         let help = "From when this node accepted a registration until it was confirmed or rejected";
         registry.register_with_unit("time_to_final", help, Unit::Seconds, self.time_to_final.clone());
-        let help = "Until batches that were written together were durable: one write and one sync";
+        let help = "How long the log took to make batches durable that it wrote together: one write and one sync";
         registry.register_with_unit("fsync", help, Unit::Seconds, self.fsync.clone());
         let help = "How long the node's state machine worked on a step";
         registry.register_with_unit("step", help, Unit::Seconds, self.step.clone());
         let help = "Until the answer to a request began, by method and pattern of the path";
         registry.register_with_unit("http_request", help, Unit::Seconds, self.requests.clone());
-        let help = "The log of batches on disk, before they are in the tables";
+        let help = "The files of the log of batches, which are made beforehand and used again";
         registry.register_with_unit("log", help, Unit::Bytes, self.log_bytes.clone());
         let help = "The tables on disk; the table named log has the ops that not all members hold yet";
         registry.register_with_unit("store", help, Unit::Bytes, self.store_bytes.clone());
@@ -230,10 +235,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Millis;
     use crate::replica::Tally;
 
     fn scrape(metrics: &Metrics, format: Format) -> String {
-        let scraped = Scraped { version: "1.2.3", cluster: None, queued: BTreeMap::new(), webhooks: BTreeMap::new() };
+        let last_backup = Some(Time(Millis(1_700_000_000_250)));
+        let (queued, webhooks) = (BTreeMap::new(), BTreeMap::new());
+        let scraped = Scraped { version: "1.2.3", cluster: None, last_backup, queued, webhooks };
         metrics.scrape(&scraped, format).unwrap()
     }
 
@@ -254,6 +262,7 @@ mod tests {
             "forename_time_to_final_seconds_bucket{le=\"0.005\"} 1",
             "forename_http_request_seconds_count{route=\"GET /v1/cluster\",status=\"200\"} 1",
             "forename_cluster_healthy 0",
+            "forename_last_backup_timestamp_seconds 1700000000.25",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
         }

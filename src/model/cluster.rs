@@ -74,6 +74,9 @@ pub struct Cluster {
     /// For how many milliseconds this node's disk has made nothing durable, where that is long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_hangs_ms: Option<u64>,
+    /// Up to when everything is in the last whole backup of this node that somebody took; none where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<Time>,
     /// What the answering node keeps of its event feed.
     #[serde(default)]
     #[cfg_attr(feature = "node", schema(required = true))]

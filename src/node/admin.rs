@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::webhooks::Deliveries;
+use super::last_backup::LastBackup;
 use crate::backup::Head;
 use crate::clock::NodeId;
 use crate::replica::Refusal;
@@ -23,6 +24,8 @@ pub struct Backup {
     pub head: Head,
     /// The rows of all tables.
     pub parts: mpsc::Receiver<SnapshotPart>,
+    /// Where the backup is recorded once whoever asked for it has all of it.
+    pub last: LastBackup,
 }
 
 /// See the module's documentation.

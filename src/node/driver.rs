@@ -101,8 +101,6 @@ pub(super) struct Driver {
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
-    /// The time since which the disk works on the oldest batch that is not durable.
-    sync_began: Option<Instant>,
 }
 
 /// The answer of a sponsor to a newcomer.
@@ -131,7 +129,6 @@ impl Driver {
             looks,
             limits: None,
             step_began: None,
-            sync_began: None,
         }
     }
 
@@ -212,17 +209,12 @@ impl Driver {
 
     /// Ends the step. Returns the end of the incarnation, where it ends.
     fn step(&mut self) -> Option<End> {
-        let committed = self.replica.store().committed();
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
         self.tell_private();
         let end = outputs.into_iter().find_map(|output| self.act(output));
-        let now = self.clocks.instant_now();
         if let Some(began) = self.step_began.take() {
-            self.watches.metrics.stepped(now - began);
-        }
-        if self.replica.store().committed() > committed {
-            self.sync_began.get_or_insert(now);
+            self.watches.metrics.stepped(self.clocks.instant_now() - began);
         }
         end
     }
@@ -339,12 +331,9 @@ impl Driver {
         match event {
             DiskEvent::Persisted(batch) => {
                 self.replica.store_mut().persisted(batch);
-                let now = self.clocks.instant_now();
-                if let Some(began) = self.sync_began.take() {
-                    self.watches.metrics.synced(now - began);
+                for took in self.replica.store().take_syncs() {
+                    self.watches.metrics.synced(took);
                 }
-                // The batches that were committed meanwhile are written now.
-                self.sync_began = (self.replica.store().committed() > batch).then_some(now);
                 self.hand(Input::Persisted(batch));
             }
             // The replica checks the store for a failure at the end of the step.

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::health::Health;
 use super::incarnations::{KnownCluster, Watches};
+use super::last_backup::LastBackup;
 use crate::clock::NodeId;
 use crate::metrics::Metrics;
-use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
+use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration, Time};
 use crate::replica::{
     Asked, AwaitFinal, Caller, ClusterCommand, Command, KnownWebhook, Query, Refusal, Reply, Request, SetRules,
     SetWebhook,
@@ -30,6 +31,7 @@ pub struct Handle {
     private: watch::Receiver<Private>,
     health: watch::Receiver<Health>,
     metrics: Arc<Metrics>,
+    last_backup: Option<LastBackup>,
 }
 
 /// Namespaces whose names are private.
@@ -41,7 +43,7 @@ impl Handle {
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
         let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
-        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default() }
+        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default(), last_backup: None }
     }
 
     /// The same handle, with the values that others may read of the node at any time.
@@ -55,6 +57,12 @@ impl Handle {
             metrics: Arc::clone(&watches.metrics),
             ..self
         }
+    }
+
+    /// The same handle, with the record of the last backup.
+    #[must_use]
+    pub(crate) fn with_last_backup(self, last: LastBackup) -> Self {
+        Self { last_backup: Some(last), ..self }
     }
 
     /// The same handle, with the namespaces that are private.
@@ -79,6 +87,12 @@ impl Handle {
     #[must_use]
     pub(crate) fn hindrance(&self) -> Option<String> {
         self.health.borrow().hindrance()
+    }
+
+    /// Returns the time up to which everything is in the last whole backup of the node; none where there was none.
+    #[must_use]
+    pub(crate) fn last_backup(&self) -> Option<Time> {
+        self.last_backup.as_ref().and_then(LastBackup::get)
     }
 
     /// The metrics of the node.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::admin::{Admin, Backup, BackupAnswer};
 use super::incarnations::{BackupCall, KnownCluster};
 use super::webhooks::Deliveries;
+use super::last_backup::LastBackup;
 use super::{driver, millis, random};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};
@@ -28,6 +29,7 @@ pub(super) struct Operator {
     pub(super) transport: watch::Receiver<Option<transport::Handle>>,
     pub(super) backups: mpsc::Sender<BackupCall>,
     pub(super) deliveries: Arc<Deliveries>,
+    pub(super) last_backup: LastBackup,
 }
 
 /// The number of members that a token names at most. A guess: some of them still run when the token is used.
@@ -67,7 +69,7 @@ impl Admin for Operator {
             let stopping = || Refusal::Unavailable("it is stopping".to_owned());
             self.backups.send(asked).await.map_err(|_| stopping())?;
             let parts = parts.await.map_err(|_| stopping())?;
-            Ok(Backup { head, parts })
+            Ok(Backup { head, parts, last: self.last_backup.clone() })
         })
     }
 

@@ -43,7 +43,8 @@ impl<S: Store> Replica<S> {
             events: EventRange { start, last },
             banned: self.log.membership().barred().keys.iter().copied().collect(),
             evicted: self.log.membership().cuts().iter().map(|(node, cut)| Cut { node: *node, seq: cut.seq }).collect(),
-            // The interface adds it.
+            // The interface adds these.
+            last_backup: None,
             health: None,
         }
     }

@@ -27,6 +27,7 @@ mod wal;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -53,7 +54,8 @@ const SNAPSHOT_PARTS_AHEAD: usize = 4;
 /// The sizes of a store on disk, in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sizes {
-    /// The size of the log of batches. A batch is synced there before it is in the tables.
+    /// The size of the files of the log of batches, those that were made beforehand too. A batch is synced there before it
+    /// is in the tables.
     pub log: u64,
     /// The size of each table.
     pub tables: Vec<(Table, u64)>,
@@ -174,10 +176,10 @@ impl DiskStore {
         self.waiting_bytes + self.rows.len()
     }
 
-    /// The number of the last batch that was committed; 0 before the first.
+    /// How long the log took for each of the latest groups of batches, to write it and to sync it, since the last call.
     #[must_use]
-    pub fn committed(&self) -> Batch {
-        self.last
+    pub fn take_syncs(&self) -> Vec<Duration> {
+        self.shared.take_syncs()
     }
 
     /// The sizes of the store on disk.

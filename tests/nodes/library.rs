@@ -141,6 +141,11 @@ macro_rules! story {
             bytes += piece.len();
         }
         assert!(bytes > 1000, "{bytes}");
+        eventually("the backup is recorded", async || {
+            let cluster = asked.cluster().await.map_err(|error| error.to_string())?;
+            cluster.last_backup.ok_or_else(|| format!("{cluster:?}"))
+        })
+        .await;
         assert!(other.leave().await.unwrap().leaving_waits_for.is_some());
         seen
     }};

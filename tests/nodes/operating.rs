@@ -131,13 +131,28 @@ async fn settings_are_read_anew_while_the_node_runs() {
     reserve("alice").await.unwrap();
     assert!(reserve("bob").await.unwrap_err().contains("which is the limit"));
 
+    let http = crate::support::http().build().unwrap();
+    let asked = async |headers: [&str; 2]| {
+        let request = http.get(format!("{}/healthz", node.url())).header("host", headers[0]).header("origin", headers[1]);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let listed = ["names.example.org", "https://desk.example.org"];
+    assert_eq!(asked(listed).await, 421);
+
     fs::write(&file, "max_open = oops").unwrap();
     node.hang_up();
     let line = logged(&home, "settings stay as they were").await;
     assert!(line.contains("forename.toml"), "{line}");
     assert!(reserve("bob").await.is_err());
 
-    fs::write(&file, "max_open = 3\nlog = 'forename=debug'\nadvertise = '127.0.0.1:9'\nrate = 400\n").unwrap();
+    // Where one setting is wrong the others are not taken either.
+    fs::write(&file, "max_open = 3\nhosts = ['names.example.org']\norigins = ['desk.example.org']\n").unwrap();
+    node.hang_up();
+    logged(&home, "is not the origin of a web page").await;
+    assert_eq!((asked(listed).await, reserve("bob").await.is_err()), (421, true));
+
+    fs::write(&file, "max_open = 3\nlog = 'forename=debug'\nadvertise = '127.0.0.1:9'\nrate = 400\n\
+         hosts = ['names.example.org']\norigins = ['https://desk.example.org']\n").unwrap();
     node.hang_up();
     let line = logged(&home, "settings were read anew").await;
     for part in ["max_open from 1 to 3", "log from info to forename=debug", "rate from 5000 to 400"] {
@@ -148,6 +163,8 @@ async fn settings_are_read_anew_while_the_node_runs() {
         "{line}"
     );
     eventually("the limit is another one", async || reserve("bob").await).await;
+    assert_eq!(asked(listed).await, 200);
+    assert_eq!(asked(["names.example.org", "https://evil.example"]).await, 403);
     assert!(try_claim(&node.client, &user("alice", "carol")).await.is_none());
     logged(&home, "answered route=\"POST /v1/registrations\"").await;
     node.assert_lives();

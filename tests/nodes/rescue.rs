@@ -252,6 +252,18 @@ async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_g
     let mut backup = command(&[]);
     let output = run(backup.arg("backup").arg(&file).env("FORENAME_NODE", node.url()));
     assert!(output.status.success(), "{output:?}");
+    let last = eventually("the backup is recorded", async || {
+        node.client.cluster().await.unwrap().last_backup.ok_or_else(|| "there is none".to_owned())
+    })
+    .await;
+    drop(node);
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let cluster = node.client.cluster().await.unwrap();
+    assert_eq!(cluster.last_backup, Some(last), "a restart does not forget it");
+    assert!(last.0 <= cluster.time.0);
+    let status = run(command(&[]).arg("status").env("FORENAME_NODE", node.url()));
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains(&format!("last backup of this node at {last}, ")), "{status}");
     drop(node);
 
     let home = Home::new();
@@ -267,7 +279,8 @@ async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_g
     assert_eq!(recovered["was"], was.to_string());
     let node = Process::start(&home, &Serve::new("a")).await;
     let next = was.next_incarnation().unwrap();
-    assert_eq!(node.client.cluster().await.unwrap().node, next);
+    let cluster = node.client.cluster().await.unwrap();
+    assert_eq!((cluster.node, cluster.last_backup), (next, None));
     assert_eq!(confirmed(&node.client, &alice).await.stamp, alice.stamp);
     assert_eq!(claim(&node.client, &user_final("bob", "ann")).await.node, next);
 }

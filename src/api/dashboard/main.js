@@ -1,4 +1,5 @@
 // Asks the node every two seconds how the cluster is, follows its feed with one stream, and hands both to the sections.
+import { showBackups } from "./backups.js";
 import { by, visible } from "./dom.js";
 import { pauseFeed, sayFeed, takeFeed } from "./feed.js";
 import { look, showClaim, takeLook, watchLook } from "./look.js";
@@ -61,6 +62,7 @@ function show() {
   showClaim(cluster);
   showPending(cluster);
   showWebhooks();
+  showBackups(cluster);
   watchLook();
 }
 

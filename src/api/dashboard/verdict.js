@@ -37,7 +37,7 @@ function trouble({ code, why, command: helps }) {
 }
 
 /** The command as it is to be typed, where the node is not at the usual address. */
-function addressed(text) {
-  const asksNode = /^forename (member|status|explain) /.test(text);
+export function addressed(text) {
+  const asksNode = /^forename (backup|member|status|explain) /.test(text);
   return asksNode && location.origin !== USUAL ? `${text} --node ${location.origin}` : text;
 }

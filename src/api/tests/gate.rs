@@ -117,7 +117,7 @@ async fn every_call_that_changes_something_declares_json() {
 async fn pages_of_a_listed_origin_get_permission_and_no_others() {
     let desk = "https://desk.example.org";
     let gate = Gate::new(&["names.example.org".to_owned()], &[desk.to_owned()]).unwrap();
-    let fake = Fake::behind(Doors { gate, ..Doors::default() }, |_| Err(Refusal::LastMember)).await;
+    let fake = Fake::behind(Doors { gate: gate.into(), ..Doors::default() }, |_| Err(Refusal::LastMember)).await;
     let from = [("origin", desk), ("sec-fetch-site", "cross-site"), ("host", "names.example.org")];
     for route in TABLE {
         let what = format!("{} {}", route.method, route.path);
@@ -140,6 +140,27 @@ async fn pages_of_a_listed_origin_get_permission_and_no_others() {
         assert!(!response.headers().contains_key("access-control-allow-origin"), "{what}");
         assert_problem(response, 403, "origin-refused", &what).await;
     }
+}
+
+#[tokio::test]
+async fn the_next_request_meets_a_gate_that_was_changed() {
+    let gate = Shared::<Gate>::default();
+    let fake =
+        Fake::behind(Doors { gate: gate.clone(), ..Doors::default() }, |_| Ok(Answer::Cluster(cluster_view(true)))).await;
+    let desk = "https://desk.example.org";
+    let ask = async || {
+        let request = fake.http.get(format!("{}/v1/cluster", fake.base));
+        let response = request.header("host", "names.example.org").header("origin", desk).send().await.unwrap();
+        let permission = response.headers().get("access-control-allow-origin").cloned();
+        (response.status(), permission.map(|origin| origin.to_str().unwrap().to_owned()))
+    };
+    assert_eq!(ask().await, (StatusCode::MISDIRECTED_REQUEST, None));
+    gate.set(Gate::new(&["names.example.org".to_owned()], &[]).unwrap());
+    assert_eq!(ask().await, (StatusCode::FORBIDDEN, None));
+    gate.set(Gate::new(&["names.example.org".to_owned()], &[desk.to_owned()]).unwrap());
+    assert_eq!(ask().await, (StatusCode::OK, Some(desk.to_owned())));
+    gate.set(Gate::default());
+    assert_eq!(ask().await, (StatusCode::MISDIRECTED_REQUEST, None));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::node::Health;
 async fn told(health: Health, calls: mpsc::Sender<replica::Request>) -> Box<Problem> {
     let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
     let handle = handle.with_health(watch::channel(health).1);
-    let api = Api::new(handle, Arc::new(FakeAdmin), &Doors::default());
+    let api = Api::new(handle, Arc::new(FakeAdmin::in_dir(Path::new("/nonexistent"))), &Doors::default());
     readyz(axum::extract::State(api)).await.expect_err("it is not ready")
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use super::event::DiskEvent;
@@ -93,6 +93,11 @@ fn prepare(segments: &Segments, asked: &Receiver<()>) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a sync takes is reported")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// The batches of one sync.
 #[derive(Default)]
 struct Group {
@@ -173,7 +178,9 @@ impl Worker {
             thread::sleep(mem::take(&mut self.owed));
         }
         let wanted = self.log.wants_segment();
+        let began = now();
         self.shared.add_logged(self.log.append(&group.batches)?);
+        self.shared.add_sync(now() - began);
         if self.log.wants_segment() && !wanted {
             // The receiver exists as long as this thread, so sending cannot fail.
             let _ = self.ask.send(());

@@ -12,6 +12,9 @@ use crate::store::{Batch, StoreFailure};
 /// guess, on the low side.
 const FIRST_PACE: u64 = 50 << 20;
 
+/// The number of syncs whose times are kept for the owner. Where it takes none of them, later ones are not kept.
+const MOST_SYNCS: usize = 4096;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     pace: AtomicU64,
     /// The number of bytes that were written to the log.
     logged: AtomicU64,
+    /// How long the latest syncs of the log took, those that the owner has not taken yet.
+    syncs: Mutex<Vec<Duration>>,
 }
 
 impl Shared {
@@ -42,6 +47,7 @@ impl Shared {
             taken_over: AtomicU64::new(0),
             pace: AtomicU64::new(FIRST_PACE),
             logged: AtomicU64::new(0),
+            syncs: Mutex::default(),
         }
     }
 
@@ -109,6 +115,18 @@ impl Shared {
 
     pub(super) fn logged(&self) -> u64 {
         self.logged.load(Relaxed)
+    }
+
+    /// Records how long the log took to write a group of batches and to sync it.
+    pub(super) fn add_sync(&self, took: Duration) {
+        let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        if syncs.len() < MOST_SYNCS {
+            syncs.push(took);
+        }
+    }
+
+    pub(super) fn take_syncs(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.syncs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns how long a write of so many bytes is to be delayed, where the generations may take `most` bytes.

@@ -561,3 +561,50 @@ fn a_killed_process_leaves_a_prefix_of_whole_batches() {
         assert!(found == expected, "{}: {} rows instead of {}", table.name(), found.len(), expected.len());
     }
 }
+
+/// Returns the size of all files of the log.
+fn log_bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir.join("db/log")).unwrap();
+    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn the_size_of_the_log_is_that_of_its_files() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    let first = opened.store.sizes().log;
+    assert_eq!(first, log_bytes(dir.path()));
+    // More than the first segment takes.
+    let value = "v".repeat(64 << 10);
+    for number in 0..u64::MAX {
+        opened.put(Table::Names, &format!("{number:08}"), &value);
+        let batch = opened.store.commit();
+        opened.settle(batch);
+        if opened.store.sizes().log > first {
+            break;
+        }
+    }
+    drop(opened);
+    let opened = open(dir.path());
+    assert!(opened.store.sizes().log > first);
+    assert_eq!(opened.store.sizes().log, log_bytes(dir.path()));
+}
+
+#[test]
+fn each_sync_of_the_log_is_reported_once() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    assert!(opened.store.take_syncs().is_empty(), "opening a store writes no batches");
+    for number in 1..=3 {
+        opened.put(Table::Names, "key", &number.to_string());
+        let batch = opened.store.commit();
+        opened.settle(batch);
+    }
+    let syncs = opened.store.take_syncs();
+    assert_eq!(syncs.len(), 3);
+    assert!(syncs.iter().all(|took| *took > Duration::ZERO), "{syncs:?}");
+    assert!(opened.store.take_syncs().is_empty());
+    // Nothing is written for a batch without rows.
+    opened.store.commit();
+    drop(opened.store);
+}

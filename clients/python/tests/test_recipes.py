@@ -1,0 +1,139 @@
+"""The recipes of `docs/recipes.md`: the outbox with SQLite at real nodes, the bridges to brokers with fakes in their place."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from forename import Client, Gap, Taken
+from forename.models import Event
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples/recipes"))
+
+import outbox
+from bridge import JetStreamStore, KafkaStore
+
+NODES = os.environ.get("FORENAME_NODES", "")
+DEADLINE = 60.0
+SOURCE = "/nodes/0b8326a221c00000"
+
+
+def event(id: str) -> Event:
+    return cast(Event, {"id": id, "source": SOURCE, "data": {"registration": {"id": "r"}}})
+
+
+def eventually(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not done():
+        assert time.monotonic() < deadline
+
+
+def standing(connection: sqlite3.Connection, person: str) -> str:
+    return str(connection.execute("select standing from person where id = ?", (person,)).fetchone()[0])
+
+
+@pytest.mark.skipif(not NODES, reason="FORENAME_NODES does not say where the nodes are")
+def test_a_row_and_a_claim_end_up_alike_in_both_orders() -> None:
+    client = Client(NODES.split(","))
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(outbox.SCHEMA)
+
+    def settled(person: str, wanted: str) -> None:
+        def done() -> bool:
+            outbox.drain(connection, client)
+            outbox.catch_up(connection, client)
+            return standing(connection, person) == wanted
+
+        eventually(done)
+
+    row = outbox.row_first(connection, "outbox-ann")
+    assert standing(connection, row) == "requested"
+    # Without any node nothing is lost: the claim is still in the outbox.
+    outbox.drain(connection, Client("http://127.0.0.1:9"))
+    assert connection.execute("select count(*) from outbox").fetchone() == (1,)
+    settled(row, "active")
+    assert connection.execute("select count(*) from outbox").fetchone() == (0,)
+    late = outbox.row_first(connection, "outbox-ann")
+    settled(late, "rejected")
+
+    claim = outbox.claim_first(connection, client, "outbox-bob")
+    settled(claim, "active")
+    before = connection.execute("select count(*) from person").fetchone()
+    with pytest.raises(Taken):
+        outbox.claim_first(connection, client, "outbox-bob")
+    assert connection.execute("select count(*) from person").fetchone() == before, "nobody without a name"
+
+
+class FakeKafka:
+    """Keeps what was committed, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.committed: list[tuple[str, str, str]] = []
+        self.open: list[tuple[str, str, str]] = []
+        self.fails = False
+
+    def begin_transaction(self) -> None:
+        assert not self.open
+
+    def produce(self, topic: str, *, key: str, value: str) -> None:
+        self.open.append((topic, key, value))
+
+    def commit_transaction(self) -> None:
+        if self.fails:
+            raise OSError("the broker is gone")
+        self.committed += self.open
+        self.open = []
+
+    def abort_transaction(self) -> None:
+        self.open = []
+
+
+def test_kafka_gets_an_event_and_its_cursor_together() -> None:
+    kafka = FakeKafka()
+    store = KafkaStore(kafka, {})
+    store.restart(SOURCE, "a-0", "new", cast(Any, None))
+    store.apply(SOURCE, "a-1", event("e1"))
+    kafka.fails = True
+    with pytest.raises(OSError):
+        store.apply(SOURCE, "a-2", event("e2"))
+    assert store.cursor(SOURCE) == "a-1"
+    topics = [(topic, value if topic.endswith(".cursors") else key) for topic, key, value in kafka.committed]
+    assert topics == [("forename.cursors", "a-0"), ("forename", "r"), ("forename.cursors", "a-1")]
+    # A process that starts anew goes on from what the topic of cursors has.
+    cursors = {key: value for topic, key, value in kafka.committed if topic.endswith(".cursors")}
+    assert KafkaStore(FakeKafka(), cursors).cursor(SOURCE) == "a-1"
+    with pytest.raises(Gap):
+        store.restart(SOURCE, "a-9", "events-compacted", cast(Any, None))
+
+
+class FakeStream:
+    """Drops a message whose id it has, as JetStream does within its window."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, bytes, dict[str, str]]] = []
+
+    def last_headers(self, subject: str) -> dict[str, str] | None:
+        return next((headers for of, _, headers in reversed(self.messages) if of == subject), None)
+
+    def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
+        if all(known["Nats-Msg-Id"] != headers["Nats-Msg-Id"] for _, _, known in self.messages):
+            self.messages.append((subject, body, headers))
+
+
+def test_a_stream_has_the_cursor_in_its_last_message() -> None:
+    stream = FakeStream()
+    store = JetStreamStore(stream)
+    assert store.cursor(SOURCE) is None
+    for id, cursor in [("e1", "a-1"), ("e2", "a-2"), ("e2", "a-2")]:
+        store.apply(SOURCE, cursor, event(id))
+    assert [subject for subject, _, _ in stream.messages] == ["forename.0b8326a221c00000"] * 2
+    assert JetStreamStore(stream).cursor(SOURCE) == "a-2"
+    with pytest.raises(Gap):
+        store.restart(SOURCE, "a-9", "events-compacted", cast(Any, None))
