@@ -39,7 +39,7 @@ fn a_batch_until_it_is_durable(bencher: divan::Bencher, registrations: u64) {
         let batch = store.commit();
         loop {
             match durable.recv().expect("the committer runs") {
-                DiskEvent::Persisted(persisted) => {
+                DiskEvent::Persisted { batch: persisted, .. } => {
                     store.persisted(persisted);
                     if persisted >= batch {
                         break;

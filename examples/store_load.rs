@@ -79,7 +79,7 @@ impl Load {
             match event {
                 None => return Ok(()),
                 Some(DiskEvent::Failed(failure)) => return Err(failure.into()),
-                Some(DiskEvent::Persisted(batch)) => {
+                Some(DiskEvent::Persisted { batch, .. }) => {
                     self.store.persisted(batch);
                     let durable = self.in_flight.partition_point(|(number, _)| *number <= batch);
                     for (_, began) in self.in_flight.drain(..durable) {

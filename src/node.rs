@@ -11,6 +11,7 @@ mod health;
 mod incarnations;
 mod init;
 mod limits;
+mod nearby;
 #[doc(hidden)]
 pub mod offline;
 mod operator;
@@ -35,6 +36,7 @@ pub use self::handle::Handle;
 pub(crate) use self::health::Health;
 pub(crate) use self::health::disk_hangs;
 use self::incarnations::{Channels, Ended, Incarnations, Watches};
+use self::nearby::DriverRuntime;
 pub use self::init::{Founded, InitError};
 pub use self::limits::NodeLimits;
 use self::operator::Operator;
@@ -290,9 +292,11 @@ impl Node {
             backups: backups_sender,
         };
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
+        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
+        let handle = handle.with_nearby(nearby);
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
-        let reception = Reception(lives.start(replica)?);
+        let reception = Reception(lives.start(replica, runtime)?);
         Ok((Self { handle, peer_address, operator, limits, stop, ended }, reception))
     }
 

@@ -99,8 +99,6 @@ pub(super) struct Driver {
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
-    /// The time since which the disk works on the oldest batch that is not durable.
-    sync_began: Option<Instant>,
 }
 
 /// The answer of a sponsor to a newcomer.
@@ -128,7 +126,6 @@ impl Driver {
             looks,
             limits: None,
             step_began: None,
-            sync_began: None,
         }
     }
 
@@ -208,17 +205,12 @@ impl Driver {
 
     /// Ends the step. Returns the end of the incarnation, where it ends.
     fn step(&mut self) -> Option<End> {
-        let committed = self.replica.store().committed();
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
         self.tell_private();
         let end = outputs.into_iter().find_map(|output| self.act(output));
-        let now = self.clocks.instant_now();
         if let Some(began) = self.step_began.take() {
-            self.watches.metrics.stepped(now - began);
-        }
-        if self.replica.store().committed() > committed {
-            self.sync_began.get_or_insert(now);
+            self.watches.metrics.stepped(self.clocks.instant_now() - began);
         }
         end
     }
@@ -330,14 +322,9 @@ impl Driver {
 
     fn on_disk(&mut self, event: DiskEvent) {
         match event {
-            DiskEvent::Persisted(batch) => {
+            DiskEvent::Persisted { batch, took } => {
                 self.replica.store_mut().persisted(batch);
-                let now = self.clocks.instant_now();
-                if let Some(began) = self.sync_began.take() {
-                    self.watches.metrics.synced(now - began);
-                }
-                // The batches that were committed meanwhile are written now.
-                self.sync_began = (self.replica.store().committed() > batch).then_some(now);
+                self.watches.metrics.synced(took);
                 self.hand(Input::Persisted(batch));
             }
             // The replica checks the store for a failure at the end of the step.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::health::Health;
 use super::incarnations::{KnownCluster, Watches};
+use super::nearby::Nearby;
 use crate::clock::NodeId;
 use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration};
@@ -27,6 +28,8 @@ pub struct Handle {
     private: watch::Receiver<Private>,
     health: watch::Receiver<Health>,
     metrics: Arc<Metrics>,
+    /// The driver's thread; none for a handle without a node.
+    nearby: Option<Nearby>,
 }
 
 /// Namespaces whose names are private.
@@ -38,7 +41,7 @@ impl Handle {
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
         let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
-        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default() }
+        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default(), nearby: None }
     }
 
     /// The same handle, with the values that others may read of the node at any time.
@@ -52,6 +55,18 @@ impl Handle {
             metrics: Arc::clone(&watches.metrics),
             ..self
         }
+    }
+
+    /// The same handle, with the thread of the driver.
+    #[must_use]
+    pub(super) fn with_nearby(self, nearby: Nearby) -> Self {
+        Self { nearby: Some(nearby), ..self }
+    }
+
+    /// Returns the driver's thread, for tasks that ask the node often; none while it is held up.
+    #[must_use]
+    pub(crate) fn nearby(&self) -> Option<&Nearby> {
+        self.nearby.as_ref().filter(|_| self.health.borrow().comes_round())
     }
 
     /// The same handle, with the namespaces that are private.

@@ -216,7 +216,7 @@ fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
         }
         store.commit();
         while store.backlog() > MAX_BACKLOG
-            && let Ok(DiskEvent::Persisted(batch)) = events.recv()
+            && let Ok(DiskEvent::Persisted { batch, .. }) = events.recv()
         {
             store.persisted(batch);
         }

@@ -61,7 +61,7 @@ impl Opened {
     fn settle(&mut self, batch: Batch) {
         loop {
             match self.event() {
-                DiskEvent::Persisted(persisted) => {
+                DiskEvent::Persisted { batch: persisted, .. } => {
                     self.store.persisted(persisted);
                     if persisted >= batch {
                         return;
@@ -137,7 +137,7 @@ fn batches_become_durable_in_order() {
     }
     let mut last = 0;
     while last < 200 {
-        let DiskEvent::Persisted(batch) = opened.event() else { panic!("the store failed") };
+        let DiskEvent::Persisted { batch, .. } = opened.event() else { panic!("the store failed") };
         assert!(batch > last && batch <= 200, "{batch} after {last}");
         last = batch;
     }
@@ -512,7 +512,7 @@ fn write_until_killed(dir: &Path) {
         assert_eq!(store.commit(), number);
         while store.backlog() > 1 << 20 {
             match events.recv().unwrap() {
-                DiskEvent::Persisted(batch) => {
+                DiskEvent::Persisted { batch, .. } => {
                     println!("persisted {batch}");
                     store.persisted(batch);
                 }
