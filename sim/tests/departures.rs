@@ -348,3 +348,11 @@ fn a_leaver_hands_over_what_it_has_frozen() {
     let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_a_leaver_holds.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// Only one member has the last ops of the one that is evicted. It declares the eviction, the evicted node hears of that, and
+/// then the member is lost for good. The evicted node must not drop its ops before a majority has them.
+#[test]
+fn an_evicted_node_keeps_its_ops_until_a_majority_has_them() {
+    let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_the_evicted_holds.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

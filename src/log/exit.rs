@@ -63,15 +63,27 @@ impl View<'_> {
                 self.notice.is_some() || !self.membership.has_left(self.me) || self.departure_is_safe(departed.last);
             return over.then_some(Exit::Left);
         }
-        // A member that stays has to declare the eviction first: until then the others may need ops that only this node
-        // has.
+        // A member that stays has to declare the eviction first, and a majority has to hold what counts of this log: until
+        // then the others may need ops that only this node has.
         match (self.notice, planted!(log::out(self.phase.out(), self.membership, self.me))) {
-            (Some(Notice::Evicted(cut)), _) | (_, Some(Out::Evicted(cut))) => Some(self.come_back(cut)),
+            (Some(Notice::Evicted(cut)), _) => Some(self.come_back(cut)),
+            (_, Some(Out::Evicted(cut))) if self.is_handed_over(self.me, cut) => Some(self.come_back(cut)),
             (_, Some(Out::HoldsVoid)) => Some(self.drop_void()),
             // The comparison of logs must first show that the directory is the latest one.
             (Some(Notice::LeftBehind), None) if !self.phase.is_starting() => Some(self.catch_up_anew()),
             _ => None,
         }
+    }
+
+    /// Returns true where a majority holds the prefix of a log that counts. The one member that has declared an eviction may
+    /// be lost before it has passed that prefix on.
+    pub(super) fn is_handed_over(&self, node: NodeId, cut: Seq) -> bool {
+        let holds = |member: NodeId| match member {
+            _ if member == self.me => self.acknowledged(node).seq,
+            _ => self.frontiers.held(member, node),
+        };
+        let holders = self.membership.members().filter(|member| holds(*member) >= cut).count();
+        2 * holders > self.membership.count() || self.frontiers.decided(node) >= cut
     }
 
     /// The node was evicted, and joins again.

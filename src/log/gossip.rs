@@ -102,8 +102,11 @@ impl Log {
                     self.send_missing(store, from, &vector.entries);
                 }
                 // A node that leaves hands over only what it has acknowledged, so it confirms only a departure that it
-                // has acknowledged.
-                if !self.phase.is_going() || self.view().acknowledged(from).seq >= cut {
+                // has acknowledged. A node that was evicted may be the only other one that has its last ops.
+                let view = self.view();
+                let is_mine = !self.phase.is_going() || view.acknowledged(from).seq >= cut;
+                let is_safe = self.membership.has_left(from) || view.is_handed_over(from, cut);
+                if is_mine && is_safe {
                     self.events.send(from, Lane::Ordered, Message::Evicted { cut });
                 }
             }
