@@ -12,6 +12,7 @@ mod incarnations;
 mod init;
 mod last_backup;
 mod limits;
+mod nearby;
 #[doc(hidden)]
 pub mod offline;
 mod operator;
@@ -42,6 +43,7 @@ pub use self::init::{Founded, InitError};
 #[doc(hidden)]
 pub use self::last_backup::LastBackup;
 pub use self::limits::NodeLimits;
+use self::nearby::DriverRuntime;
 use self::operator::Operator;
 use self::rejoin::WayIn;
 use self::webhooks::Deliveries;
@@ -322,9 +324,11 @@ impl Node {
             last_backup,
         };
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
+        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
+        let handle = handle.with_nearby(nearby);
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
-        let reception = match lives.start(replica) {
+        let reception = match lives.start(replica, runtime) {
             Ok(joined) => Reception(joined),
             Err(error) => {
                 deliveries.begin_to_stop();

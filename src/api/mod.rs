@@ -41,6 +41,7 @@ pub use gate::{Gate, GateError};
 use places::Places;
 pub use problem::PROBLEM_JSON;
 pub use server::Connections;
+use server::Routes;
 pub use shared::Shared;
 pub use tls::{Tls, TlsError, TlsFiles};
 
@@ -160,8 +161,9 @@ pub async fn serve(
     doors: Doors,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let api = Api::new(handle, admin, &doors);
-    server::run(listener, layered(&api, doors.gate), doors.connections, doors.tls, shutdown, || {
+    let api = Api::new(handle.clone(), admin, &doors);
+    let routes = Routes { all: layered(&api, doors.gate), node: handle };
+    server::run(listener, routes, doors.connections, doors.tls, shutdown, || {
         api.stopping.send_replace(true);
     })
     .await

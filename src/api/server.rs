@@ -6,6 +6,7 @@
 
 mod connection;
 mod count;
+mod quick;
 mod terms;
 
 use std::io;
@@ -19,10 +20,12 @@ use tokio::task::JoinSet;
 
 pub(super) use self::count::network;
 use self::count::{Count, Full};
+use self::quick::Place;
 pub use self::terms::Connections;
 pub(super) use self::terms::Peer;
 use super::shared::Shared;
 use super::tls::Tls;
+use crate::node::Handle;
 
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -30,14 +33,22 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
+/// The routes, and the node that answers them.
+pub(super) struct Routes {
+    pub(super) all: Router,
+    pub(super) node: Handle,
+}
+
 /// Serves the routes until `shutdown` resolves, with TLS where it is configured. Then it calls `stopping`, and gives
 /// requests under way a few seconds.
+///
+/// A connection without TLS is served on the driver's thread, where that runs as it should (see `quick`).
 ///
 /// # Errors
 /// It returns none at present: a failure to accept a connection may pass.
 pub(super) async fn run(
     listener: TcpListener,
-    routes: Router,
+    routes: Routes,
     limits: Shared<Connections>,
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
@@ -53,12 +64,18 @@ pub(super) async fn run(
                 Ok((stream, address)) => match count.enter(address.ip()) {
                     Ok(ticket) => {
                         let (peer, acceptor) = (Peer(address.ip()), tls.as_ref().map(Tls::acceptor));
-                        let terms = (routes.clone(), limits.get(), graceful.watcher());
-                        tasks.spawn(async move {
+                        let terms = (routes.all.clone(), limits.get(), graceful.watcher());
+                        let nearby = routes.node.nearby().filter(|_| acceptor.is_none());
+                        let place = nearby.map_or(Place::Anywhere, |_| Place::beside_driver());
+                        let serving = async move {
                             let (routes, limits, watcher) = terms;
-                            connection::serve(stream, peer, routes, limits, acceptor, watcher).await;
+                            connection::serve(stream, peer, routes, limits, acceptor, watcher, place).await;
                             drop(ticket);
-                        });
+                        };
+                        match nearby {
+                            Some(nearby) => nearby.spawn(&mut tasks, serving),
+                            None => tasks.spawn(serving),
+                        };
                     }
                     // Over TLS an answer needs a handshake first, and that costs too much for a client that is turned
                     // away.

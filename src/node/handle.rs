@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::health::Health;
 use super::incarnations::{KnownCluster, Watches};
 use super::last_backup::LastBackup;
+use super::nearby::Nearby;
 use crate::clock::NodeId;
 use crate::metrics::Metrics;
 use crate::model::{Cluster, ClusterId, Cursor, Namespace, Registration, Time};
@@ -32,6 +33,8 @@ pub struct Handle {
     health: watch::Receiver<Health>,
     metrics: Arc<Metrics>,
     last_backup: Option<LastBackup>,
+    /// The driver's thread; none for a handle without a node.
+    nearby: Option<Nearby>,
 }
 
 /// Namespaces whose names are private.
@@ -43,7 +46,8 @@ impl Handle {
     pub fn new(node: watch::Receiver<NodeId>, calls: mpsc::Sender<Request>, events: watch::Receiver<Cursor>) -> Self {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
         let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
-        Self { node, calls, events, disk_low, cluster, private, health, metrics: Arc::default(), last_backup: None }
+        let metrics = Arc::default();
+        Self { node, calls, events, disk_low, cluster, private, health, metrics, last_backup: None, nearby: None }
     }
 
     /// The same handle, with the values that others may read of the node at any time.
@@ -63,6 +67,18 @@ impl Handle {
     #[must_use]
     pub(crate) fn with_last_backup(self, last: LastBackup) -> Self {
         Self { last_backup: Some(last), ..self }
+    }
+
+    /// The same handle, with the thread of the driver.
+    #[must_use]
+    pub(super) fn with_nearby(self, nearby: Nearby) -> Self {
+        Self { nearby: Some(nearby), ..self }
+    }
+
+    /// Returns the driver's thread, for tasks that ask the node often; none while it is held up.
+    #[must_use]
+    pub(crate) fn nearby(&self) -> Option<&Nearby> {
+        self.nearby.as_ref().filter(|_| self.health.borrow().comes_round())
     }
 
     /// The same handle, with the namespaces that are private.

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 /// A driver whose loop has not run for this long is held up. It runs at least once a second.
 const HELD_UP: Duration = Duration::from_secs(3);
 
+/// A driver that has not run for this long may be held up. Its loop runs once a second where nothing else happens.
+const LATE: Duration = Duration::from_millis(1500);
+
 /// The health that a node publishes by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
@@ -25,6 +28,11 @@ impl Default for Health {
 }
 
 impl Health {
+    /// Returns true while the driver's loop runs as it should.
+    pub(crate) fn comes_round(&self) -> bool {
+        self.halted.is_none() && self.disk_hangs.is_none() && self.seen.elapsed() < LATE
+    }
+
     /// Returns what keeps the node from answering, as far as it is known.
     pub(crate) fn hindrance(&self) -> Option<String> {
         let silent = self.seen.elapsed();

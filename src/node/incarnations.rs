@@ -1,6 +1,6 @@
 //! Runs the incarnations of a node one after the other. A node that is evicted comes back under the next incarnation of
-//! its identity, with the same store, addresses and handles. This runs on a thread of its own, so that a read from disk
-//! never holds up the sockets.
+//! its identity, with the same store, addresses and handles. This runs on a thread of its own (see `nearby`), so that a read
+//! from disk never holds up the sockets of peers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::disk_space::Disk;
 use super::driver::{Clocks, Driver, End, JoinOutcome, random};
 use super::error::ResourceError;
 use super::health::Health;
+use super::nearby::DriverRuntime;
 use super::rejoin::WayIn;
 use super::{NodeError, NodeLimits, QUEUE};
 use crate::clock::NodeId;
@@ -99,9 +100,12 @@ pub(super) struct Incarnations {
 impl Incarnations {
     /// Starts the first incarnation. The receiver gets a sponsor's answer to this newcomer, once. For a node that is no
     /// newcomer it closes at once.
-    pub(super) fn start(mut self, replica: Replica<DiskStore>) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
+    pub(super) fn start(
+        mut self,
+        replica: Replica<DiskStore>,
+        runtime: DriverRuntime,
+    ) -> Result<mpsc::Receiver<JoinOutcome>, NodeError> {
         let (told, joined) = mpsc::channel(1);
-        let runtime = tokio::runtime::Handle::current();
         let run = move || {
             let (end, store) = runtime.block_on(self.run(replica, told));
             if let End::Halt(reason) = &end {
@@ -122,6 +126,7 @@ impl Incarnations {
                 (End::Halt(reason), _) => Ended::Halted(reason),
             };
             watches.ended.send_replace(Some(ended));
+            runtime.run_out();
         };
         let spawned = std::thread::Builder::new().name("forename-driver".to_owned()).spawn(run);
         spawned.map_err(|error| ResourceError::System(error.to_string()))?;

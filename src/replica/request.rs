@@ -69,7 +69,7 @@ impl Request {
     /// Returns true for every request but those that only read.
     pub(super) fn changes_something(&self) -> bool {
         match self {
-            Self::Command(..) | Self::SetRules(..) => true,
+            Self::Command(..) | Self::SetRules(..) | Self::SetWebhook(..) => true,
             Self::Cluster(command, _) => *command != ClusterCommand::Show,
             Self::Outcome { .. } | Self::Query(_) => false,
         }

@@ -1,8 +1,9 @@
 //! The durable store: a log that is synced, rows in memory, and fjall behind them.
 //!
 //! A write of a replica goes into a generation in memory, from which the replica can read it at once, and into the
-//! batch that [`Store::commit`] hands to the committer thread. That thread takes all batches that wait, writes them to
-//! the log (see `wal`), syncs the log once and reports it ([`DiskEvent::Persisted`]). A generation that has grown to
+//! batch that [`Store::commit`] hands to the committer. It takes all batches that wait, writes them to the log (see `wal`),
+//! syncs the log once and reports it ([`DiskEvent::Persisted`]): before the commit returns, or on a thread of its own (see
+//! [`Commits`]). A generation that has grown to
 //! its full size is frozen. A second thread hands it over to the tables on disk, sorted, and no claim waits for that
 //! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
@@ -31,16 +32,16 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::committer::Committer;
+use self::committer::{Committer, Written};
 pub use self::error::OpenError;
 pub use self::event::DiskEvent;
-use self::failer::Failer;
+use self::failer::{Failer, Owner};
 use self::generation::{Generation, Step};
 use self::ingester::Ingester;
 #[cfg(feature = "cli")]
 pub(crate) use self::layout::format_version;
 pub(crate) use self::layout::{format_record, is_readable};
-pub use self::options::DiskOptions;
+pub use self::options::{Commits, DiskOptions};
 use self::shared::Shared;
 use self::snapshots::Stream;
 pub use self::snapshots::View;
@@ -97,6 +98,7 @@ pub struct DiskStore {
     segment_bytes: u64,
     shared: Arc<Shared>,
     failer: Failer,
+    commits: Commits,
     // Fields are dropped in the order of their declaration, so the committer stops before the ingester.
     committer: Committer,
     ingester: Ingester,
@@ -107,7 +109,7 @@ pub struct DiskStore {
 impl DiskStore {
     /// Opens the store in `dir`, or makes one where there is none, and starts its threads.
     ///
-    /// `on_event` is called on the committer's thread, in the order of the events. It must not block.
+    /// `on_event` is called in the order of the events, on any thread, and within [`Store::commit`] too. It must not block.
     ///
     /// # Errors
     ///
@@ -133,9 +135,9 @@ impl DiskStore {
         let shared = Arc::new(Shared::new(log.last(), state.applied));
         let (first, segments) = (log.last(), log.segments().clone());
         let threads = |error| OpenError::io(dir, error);
+        let failer = Failer { shared: shared.clone(), owner: Arc::new(Owner::new(on_event)) };
         let committer =
-            Committer::start(log, shared.clone(), options.memory_bytes, Box::new(on_event)).map_err(threads)?;
-        let failer = Failer { shared: shared.clone(), committer: committer.queue() };
+            Committer::start(log, failer.clone(), options.memory_bytes, options.commits).map_err(threads)?;
         let ingester =
             Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
         let mut store = Self {
@@ -155,6 +157,7 @@ impl DiskStore {
             segment_bytes: options.segment_bytes,
             shared,
             failer,
+            commits: options.commits,
             committer,
             ingester,
             _lock: lock,
@@ -388,8 +391,8 @@ impl Store for DiskStore {
         let memory = self.current.bytes() - self.committed_memory;
         self.committed_memory = self.current.bytes();
         self.shared.add_written(memory);
-        if !self.committer.send(committer::Work::Commit { rows, memory }) && self.shared.failure().is_none() {
-            self.shared.fail("the committer", &"its thread has ended");
+        if !self.committer.commit(Written { rows, memory }, self.commits) && self.shared.failure().is_none() {
+            self.failer.fail("the committer", &"its thread has ended");
         }
         self.forget();
         let logged = self.shared.logged() - self.logged;

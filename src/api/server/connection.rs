@@ -1,6 +1,7 @@
 //! One connection, from its handshake to its last answer.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::quick::{Place, answered_on};
 use super::terms::{Connections, Peer};
 use crate::api::tls::HTTP2;
 
@@ -44,14 +46,19 @@ pub(super) async fn serve(
     limits: Connections,
     tls: Option<TlsAcceptor>,
     watcher: Watcher,
+    place: Place,
 ) {
+    let stream = match here(stream, &place) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!("cannot take over a connection of {}: {error}", peer.0),
+    };
     // Answers are small and come one at a time, so waiting to fill a TCP segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("cannot set TCP_NODELAY: {error}");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.answer_taken_within));
-    let (stream, service) = (Box::pin(stream), service(peer, routes, limits));
+    let (stream, service) = (Box::pin(stream), service(peer, routes, limits, place));
     let served = match tls {
         None => one_by_one(stream, service, limits, watcher).await,
         Some(acceptor) => match timeout(HANDSHAKE.min(limits.headers_within), acceptor.accept(stream)).await {
@@ -68,11 +75,20 @@ pub(super) async fn serve(
     }
 }
 
+/// Registers a connection with the runtime that serves it, where another runtime has accepted it.
+fn here(stream: TcpStream, place: &Place) -> io::Result<TcpStream> {
+    match place {
+        Place::Anywhere => Ok(stream),
+        Place::BesideDriver(_) => TcpStream::from_std(stream.into_std()?),
+    }
+}
+
 /// Returns the routes as a service that adds the client's address and the limits to each request.
 fn service(
     peer: Peer,
     routes: Router,
     limits: Connections,
+    place: Place,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static {
     let routes = TowerToHyperService::new(routes);
     service_fn(move |request: Request<Incoming>| {
@@ -86,7 +102,14 @@ fn service(
         }
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(limits);
-        routes.call(request)
+        let elsewhere = place.elsewhere(&request);
+        let answer = routes.call(request);
+        async move {
+            match elsewhere {
+                None => answer.await,
+                Some(runtime) => answered_on(runtime, answer).await,
+            }
+        }
     })
 }
 

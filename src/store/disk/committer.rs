@@ -1,4 +1,8 @@
-//! The thread that makes batches durable, and the thread that makes segments of the log for it.
+//! Makes batches durable: on the thread of the store's owner while the disk is quick, on a thread of its own otherwise. A
+//! second thread makes segments of the log for it.
+//!
+//! Waking a thread and being woken by it takes about as long as a quick disk takes for a sync. Where the machine has few
+//! processors, nothing is won by going on meanwhile. A slow disk must not hold up the owner.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,7 +11,8 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use super::event::DiskEvent;
-use super::shared::Shared;
+use super::failer::Failer;
+use super::options::Commits;
 use super::wal::{Log, MAX_FRAME, Segments};
 use crate::store::Batch;
 
@@ -18,62 +23,107 @@ const GROUP_BYTES: usize = MAX_FRAME - (64 << 10);
 /// Pauses add up, and the thread sleeps once their sum is this long. A shorter sleep takes longer than it should.
 const LEAST_PAUSE: Duration = Duration::from_micros(200);
 
-/// A task of the committer. The tasks are done in order.
+/// A sync that takes longer than this is slow. A thread that is woken costs some tenths of it.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// The number of syncs that are judged together. Where more than half of them are slow, the disk is. A guess.
+const JUDGED: u32 = 32;
+
+/// On a machine with so many processors the owner goes on while another thread waits for the disk.
+const MANY: usize = 4;
+
+/// A task of the committer's thread. The tasks are done in order.
 #[derive(Debug)]
-pub(super) enum Work {
-    /// Make a batch durable. `rows` are its rows in the encoding of the log, and `memory` is the memory that they take.
-    Commit { rows: Vec<u8>, memory: usize },
-    /// The store failed in another thread: report it.
-    Failed,
+enum Work {
+    /// Make a batch durable.
+    Commit(Written),
     /// Finish all earlier tasks and end.
     Stop,
 }
 
+/// A batch that is to be made durable.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Its rows in the encoding of the log.
+    pub(super) rows: Vec<u8>,
+    /// The memory in bytes that the rows take.
+    pub(super) memory: usize,
+}
+
+/// The thread that makes batches durable.
+enum Place {
+    Owner(Box<Worker>),
+    Thread(Sender<Work>),
+}
+
 /// The store's handle of its committer. Dropping it stops the committer.
 pub(super) struct Committer {
-    queue: Sender<Work>,
-    threads: Vec<JoinHandle<()>>,
+    place: Place,
+    committing: Option<JoinHandle<()>>,
+    preparing: Option<JoinHandle<()>>,
     segments: Arc<Segments>,
 }
 
 impl Committer {
     /// Starts the threads. Batches are reported under numbers from 1 on, where 1 is the batch after the last one that
     /// the log holds.
-    pub(super) fn start(
-        log: Log,
-        shared: Arc<Shared>,
-        most_memory: usize,
-        on_event: Box<dyn Fn(DiskEvent) + Send>,
-    ) -> io::Result<Self> {
-        let (queue, work) = channel();
+    pub(super) fn start(log: Log, failer: Failer, most_memory: usize, commits: Commits) -> io::Result<Self> {
         let (ask, asked) = channel();
         let segments = log.segments().clone();
-        let mut this = Self { queue, threads: Vec::new(), segments: segments.clone() };
-        let worker = Worker { first: log.last(), log, shared, on_event, most_memory, owed: Duration::ZERO, ask };
-        this.threads.push(thread::Builder::new().name("store-commit".into()).spawn(move || worker.run(&work))?);
+        let (first, pace) = (log.last(), Pace::default());
+        let worker = Box::new(Worker { first, log, failer, most_memory, owed: Duration::ZERO, ask, pace });
+        let place = Place::Owner(worker);
+        let mut this = Self { place, committing: None, preparing: None, segments: segments.clone() };
         let preparing = move || prepare(&segments, &asked);
-        this.threads.push(thread::Builder::new().name("store-segments".into()).spawn(preparing)?);
+        this.preparing = Some(thread::Builder::new().name("store-segments".into()).spawn(preparing)?);
+        let many = || thread::available_parallelism().is_ok_and(|processors| processors.get() >= MANY);
+        if commits == Commits::ByThread || commits == Commits::AsSuits && many() {
+            this.leave_owner()?;
+        }
         Ok(this)
     }
 
-    /// Sends a task. Returns false where the thread has ended.
-    pub(super) fn send(&self, work: Work) -> bool {
-        self.queue.send(work).is_ok()
+    /// Makes a batch durable, now or soon. Returns false where the thread has ended.
+    pub(super) fn commit(&mut self, written: Written, commits: Commits) -> bool {
+        match &mut self.place {
+            Place::Thread(queue) => queue.send(Work::Commit(written)).is_ok(),
+            Place::Owner(worker) => {
+                worker.commit_or_fail(&Group::of(written));
+                if commits == Commits::AsSuits
+                    && worker.pace.is_slow
+                    && let Err(error) = self.leave_owner()
+                {
+                    tracing::warn!("the disk is slow, and no thread can be made to wait for it: {error}");
+                }
+                true
+            }
+        }
     }
 
-    /// The queue, for other threads that report a failure of the store.
-    pub(super) fn queue(&self) -> Sender<Work> {
-        self.queue.clone()
+    /// Has a thread of its own make batches durable from now on. Where there can be none, the owner goes on.
+    fn leave_owner(&mut self) -> io::Result<()> {
+        let (queue, work) = channel();
+        let (hand, handed) = channel::<Box<Worker>>();
+        let run = move || handed.recv().map_or((), |worker| worker.run(&work));
+        self.committing = Some(thread::Builder::new().name("store-commit".into()).spawn(run)?);
+        if let Place::Owner(worker) = mem::replace(&mut self.place, Place::Thread(queue)) {
+            // The thread waits for its worker, so sending cannot fail.
+            let _ = hand.send(worker);
+        }
+        Ok(())
     }
 
     /// Stops the threads, and waits until all earlier tasks are done.
     pub(super) fn stop(&mut self) {
-        self.send(Work::Stop);
-        for thread in self.threads.drain(..) {
-            // A panic of the thread was reported as a failure when it happened.
-            let _ = thread.join();
-            self.segments.stop();
+        // The worker goes with its place, and with the worker the other thread's queue.
+        if let Place::Thread(queue) = mem::replace(&mut self.place, Place::Thread(channel().0)) {
+            // Sending fails where the thread has ended.
+            let _ = queue.send(Work::Stop);
         }
+        // A panic of a thread was reported as a failure when it happened.
+        let _ = self.committing.take().map(JoinHandle::join);
+        self.segments.stop();
+        let _ = self.preparing.take().map(JoinHandle::join);
     }
 }
 
@@ -98,6 +148,25 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Whether the latest syncs were slow.
+#[derive(Default)]
+struct Pace {
+    syncs: u32,
+    slow: u32,
+    /// True once most of the syncs that were judged together were slow.
+    is_slow: bool,
+}
+
+impl Pace {
+    fn note(&mut self, took: Duration) {
+        self.syncs += 1;
+        self.slow += u32::from(took > SLOW);
+        if self.syncs == JUDGED {
+            *self = Self { is_slow: self.slow > JUDGED / 2, ..Self::default() };
+        }
+    }
+}
+
 /// The batches of one sync.
 #[derive(Default)]
 struct Group {
@@ -107,35 +176,42 @@ struct Group {
     stop: bool,
 }
 
+impl Group {
+    fn of(written: Written) -> Self {
+        let mut group = Self::default();
+        group.add(written);
+        group
+    }
+
+    fn add(&mut self, Written { rows, memory }: Written) {
+        self.bytes += rows.len();
+        self.memory += memory;
+        self.batches.push(rows);
+    }
+}
+
 struct Worker {
     log: Log,
     /// The last batch that the log held at the start.
     first: Batch,
-    shared: Arc<Shared>,
-    on_event: Box<dyn Fn(DiskEvent) + Send>,
+    failer: Failer,
     /// The memory in bytes that the generations may take.
     most_memory: usize,
     /// The sum of the pauses that were not slept yet.
     owed: Duration,
     /// Asks the other thread for a segment.
     ask: Sender<()>,
+    pace: Pace,
 }
 
 impl Worker {
-    fn run(mut self, work: &Receiver<Work>) {
+    /// Does the tasks of a thread of its own.
+    fn run(mut self: Box<Self>, work: &Receiver<Work>) {
         // The task that did not fit into the last group.
         let mut left = None;
         while let Some(first) = left.take().or_else(|| work.recv().ok()) {
             let group = Self::gather(first, work, &mut left);
-            if self.shared.failure().is_none()
-                && let Err(error) = self.commit(&group)
-            {
-                self.shared.fail("writing to the log", &error);
-            }
-            if self.shared.failure().is_some() {
-                return self.tell_failure();
-            }
-            if group.stop {
+            if !self.commit_or_fail(&group) || group.stop {
                 return;
             }
         }
@@ -147,17 +223,11 @@ impl Worker {
         let mut next = Some(first);
         while let Some(item) = next {
             match item {
-                Work::Commit { rows, memory } if group.bytes > 0 && group.bytes + rows.len() > GROUP_BYTES => {
-                    *left = Some(Work::Commit { rows, memory });
+                Work::Commit(written) if group.bytes > 0 && group.bytes + written.rows.len() > GROUP_BYTES => {
+                    *left = Some(Work::Commit(written));
                     break;
                 }
-                Work::Commit { rows, memory } => {
-                    group.bytes += rows.len();
-                    group.memory += memory;
-                    group.batches.push(rows);
-                }
-                // `run` checks for the failure after the group.
-                Work::Failed => break,
+                Work::Commit(written) => group.add(written),
                 Work::Stop => {
                     group.stop = true;
                     break;
@@ -168,42 +238,64 @@ impl Worker {
         group
     }
 
-    /// Makes a group durable and reports that.
+    /// Makes a group durable and reports that. Returns false where the store has failed.
+    fn commit_or_fail(&mut self, group: &Group) -> bool {
+        if self.failer.shared.failure().is_none()
+            && let Err(error) = self.commit(group)
+        {
+            self.failer.fail("writing to the log", &error);
+        }
+        self.failer.shared.failure().is_none()
+    }
+
     fn commit(&mut self, group: &Group) -> io::Result<()> {
         if group.batches.is_empty() {
             return Ok(());
         }
-        self.owed += self.shared.pause(group.memory, self.most_memory);
+        self.owed += self.failer.shared.pause(group.memory, self.most_memory);
         if self.owed >= LEAST_PAUSE {
             thread::sleep(mem::take(&mut self.owed));
         }
         let wanted = self.log.wants_segment();
         let began = now();
-        self.shared.add_logged(self.log.append(&group.batches)?);
-        self.shared.add_sync(now() - began);
+        let logged = self.log.append(&group.batches)?;
+        let took = now() - began;
+        self.pace.note(took);
+        self.failer.shared.add_logged(logged);
+        self.failer.shared.add_sync(took);
         if self.log.wants_segment() && !wanted {
-            // The receiver exists as long as this thread, so sending cannot fail.
+            // The receiver exists as long as this worker, so sending cannot fail.
             let _ = self.ask.send(());
         }
-        self.shared.set_durable(self.log.last());
-        if self.shared.failure().is_none() {
-            (self.on_event)(DiskEvent::Persisted(self.log.last() - self.first));
-        }
+        self.failer.shared.set_durable(self.log.last());
+        self.failer.owner.tell(DiskEvent::Persisted(self.log.last() - self.first));
         Ok(())
-    }
-
-    fn tell_failure(&self) {
-        if let Some(failure) = self.shared.failure() {
-            (self.on_event)(DiskEvent::Failed(failure.clone()));
-        }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.shared.fail("the committer", &"it panicked");
-            self.tell_failure();
+            self.failer.fail("the committer", &"it panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_slow_once_most_syncs_are() {
+        let mut pace = Pace::default();
+        for sync in 0..JUDGED * 2 {
+            pace.note(if sync % 2 == 0 { SLOW * 50 } else { SLOW / 2 });
+        }
+        assert!(!pace.is_slow, "half of them were quick");
+        for _ in 0..JUDGED {
+            assert!(!pace.is_slow);
+            pace.note(SLOW * 2);
+        }
+        assert!(pace.is_slow);
     }
 }
