@@ -194,7 +194,8 @@ pub(super) async fn backup(
     let tell = stream::once(async move {
         // The task may have ended with the node.
         let _ = end.send(());
-    }).filter_map(|()| future::ready(None));
+    })
+    .filter_map(|()| future::ready(None));
     let body = Body::from_stream(ReceiverStream::new(receiver).chain(tell));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response())

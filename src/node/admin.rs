@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::webhooks::Deliveries;
 use super::last_backup::LastBackup;
+use super::webhooks::Deliveries;
 use crate::backup::Head;
 use crate::clock::NodeId;
 use crate::replica::Refusal;

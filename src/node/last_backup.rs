@@ -38,7 +38,9 @@ impl LastBackup {
         let path = data_dir.join(FILE);
         let time = read(&path).unwrap_or_else(|error| {
             let file = path.display();
-            tracing::warn!("when the last backup was taken is not known: {file} cannot be read: {error}; take another one");
+            tracing::warn!(
+                "when the last backup was taken is not known: {file} cannot be read: {error}; take another one"
+            );
             None
         });
         Self { path: Arc::new(path), time: watch::Sender::new(time), writing: Arc::default() }
@@ -60,7 +62,9 @@ impl LastBackup {
             Err(error) => error.to_string(),
         };
         let file = self.path.display();
-        tracing::warn!("a backup was taken, and {file} cannot be written: {error}; after a restart the node does not know of it");
+        tracing::warn!(
+            "a backup was taken, and {file} cannot be written: {error}; after a restart the node does not know of it"
+        );
     }
 
     fn write(&self, begun: Time) -> io::Result<()> {

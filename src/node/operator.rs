@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::admin::{Admin, Backup, BackupAnswer};
 use super::incarnations::{BackupCall, KnownCluster};
-use super::webhooks::Deliveries;
 use super::last_backup::LastBackup;
+use super::webhooks::Deliveries;
 use super::{driver, millis, random};
 use crate::backup::Head;
 use crate::clock::{Millis, NodeId};

@@ -133,7 +133,8 @@ async fn settings_are_read_anew_while_the_node_runs() {
 
     let http = crate::support::http().build().unwrap();
     let asked = async |headers: [&str; 2]| {
-        let request = http.get(format!("{}/healthz", node.url())).header("host", headers[0]).header("origin", headers[1]);
+        let request =
+            http.get(format!("{}/healthz", node.url())).header("host", headers[0]).header("origin", headers[1]);
         request.send().await.unwrap().status().as_u16()
     };
     let listed = ["names.example.org", "https://desk.example.org"];
@@ -151,8 +152,12 @@ async fn settings_are_read_anew_while_the_node_runs() {
     logged(&home, "is not the origin of a web page").await;
     assert_eq!((asked(listed).await, reserve("bob").await.is_err()), (421, true));
 
-    fs::write(&file, "max_open = 3\nlog = 'forename=debug'\nadvertise = '127.0.0.1:9'\nrate = 400\n\
-         hosts = ['names.example.org']\norigins = ['https://desk.example.org']\n").unwrap();
+    fs::write(
+        &file,
+        "max_open = 3\nlog = 'forename=debug'\nadvertise = '127.0.0.1:9'\nrate = 400\n\
+         hosts = ['names.example.org']\norigins = ['https://desk.example.org']\n",
+    )
+    .unwrap();
     node.hang_up();
     let line = logged(&home, "settings were read anew").await;
     for part in ["max_open from 1 to 3", "log from info to forename=debug", "rate from 5000 to 400"] {

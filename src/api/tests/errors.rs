@@ -191,7 +191,13 @@ async fn a_node_that_is_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
-    let server = tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin::in_dir(Path::new("/nonexistent"))), Doors::default(), std::future::pending()));
+    let server = tokio::spawn(serve(
+        listener,
+        handle,
+        Arc::new(FakeAdmin::in_dir(Path::new("/nonexistent"))),
+        Doors::default(),
+        std::future::pending(),
+    ));
     let client = Client::new(&base).unwrap();
     let error = client.cluster().await.unwrap_err();
     assert_eq!(error.problem().map(|problem| problem.problem_type), Some(ProblemType::Unavailable), "{error}");

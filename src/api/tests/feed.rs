@@ -247,7 +247,13 @@ async fn the_clients_stream_outlives_connections() {
         }
     });
     let handle = Handle::new(watch::channel(NODE).1, calls, events);
-    tokio::spawn(serve(listener, handle, Arc::new(FakeAdmin::in_dir(Path::new("/nonexistent"))), Doors::default(), std::future::pending()));
+    tokio::spawn(serve(
+        listener,
+        handle,
+        Arc::new(FakeAdmin::in_dir(Path::new("/nonexistent"))),
+        Doors::default(),
+        std::future::pending(),
+    ));
     assert_eq!(stream.next().await.unwrap().cursor, Some(cursor(3)));
     drop(latest);
 }

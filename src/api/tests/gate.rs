@@ -146,7 +146,8 @@ async fn pages_of_a_listed_origin_get_permission_and_no_others() {
 async fn the_next_request_meets_a_gate_that_was_changed() {
     let gate = Shared::<Gate>::default();
     let fake =
-        Fake::behind(Doors { gate: gate.clone(), ..Doors::default() }, |_| Ok(Answer::Cluster(cluster_view(true)))).await;
+        Fake::behind(Doors { gate: gate.clone(), ..Doors::default() }, |_| Ok(Answer::Cluster(cluster_view(true))))
+            .await;
     let desk = "https://desk.example.org";
     let ask = async || {
         let request = fake.http.get(format!("{}/v1/cluster", fake.base));
