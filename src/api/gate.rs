@@ -44,11 +44,6 @@ pub struct Gate {
     origins: Arc<BTreeSet<String>>,
 }
 
-/// Returns the routes behind the gate. Each request meets the gate as it is when the request comes.
-pub(super) fn before(routes: Router, gate: Shared<Gate>) -> Router {
-    routes.layer(middleware::from_fn(declared)).layer(middleware::from_fn_with_state(gate, from_where))
-}
-
 /// A name or an origin in the settings that is not valid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GateError {
@@ -130,6 +125,13 @@ impl Gate {
         }
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         name == "localhost" || name.parse::<Ipv4Addr>().is_ok() || self.hosts.contains(&name)
+    }
+}
+
+impl Shared<Gate> {
+    /// Returns the routes behind the gate. Each request meets the gate as it is when the request comes.
+    pub(super) fn before(self, routes: Router) -> Router {
+        routes.layer(middleware::from_fn(declared)).layer(middleware::from_fn_with_state(self, from_where))
     }
 }
 

@@ -144,7 +144,7 @@ pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
 
 /// Returns the routes behind the layers that every request passes: the gate, the check of the cluster, and metrics.
 fn layered(api: &Arc<Api>, gate: Shared<Gate>) -> Router {
-    let routes = which_cluster::before(gate::before(routes::router(Arc::clone(api)), gate), api.handle.clone());
+    let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
     // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
     let process = random().map_or(0, u64::from_le_bytes);
     observe::before(routes, routes::labels(), Arc::clone(api.handle.metrics()), process)

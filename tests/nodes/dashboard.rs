@@ -36,6 +36,10 @@ async fn a_cut_a_conflict_the_heal_and_an_eviction_are_seen_without_a_reload() {
     let mut page = Page::open(program, clients[2].address()).await;
     page.shows("that all is well", &verdict("Healthy")).await;
     page.shows("three members", "document.querySelectorAll('#members > .card').length === 3").await;
+    page.shows("that there is no backup", "document.querySelector('#backups-age').textContent === 'never'").await;
+    let mut backup = nodes[2].node().backup().await.unwrap();
+    while backup.next().await.unwrap().is_some() {}
+    page.shows("the backup", "/ s ago$/.test(document.querySelector('#backups-age').textContent)").await;
     page.value("window.opened = 'once'").await;
 
     // A name is claimed with the form, and its outcome replaces `pending`.

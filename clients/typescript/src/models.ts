@@ -239,6 +239,9 @@ export interface Cluster {
   joining_waits_for?: Hindrance[];
   // Its label.
   label: string;
+  // Up to when everything is in the last whole backup of this node that somebody took; none where there was
+  // none.
+  last_backup?: Time;
   // Where this node was asked to leave and has not departed: the members that do not hold yet what it hands
   // over, and those out of contact where the members that are left would be too few to go on without them.
   leaving_waits_for?: NodeId[];

@@ -254,6 +254,9 @@ class Cluster(TypedDict):
     joining_waits_for: NotRequired[list[Hindrance]]
     # Its label.
     label: str
+    # Up to when everything is in the last whole backup of this node that somebody took; none where there was
+    # none.
+    last_backup: NotRequired[Time]
     # Where this node was asked to leave and has not departed: the members that do not hold yet what it hands
     # over, and those out of contact where the members that are left would be too few to go on without them.
     leaving_waits_for: NotRequired[list[NodeId]]
