@@ -53,17 +53,13 @@ impl City {
     ) -> Result<Self, Failure> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = NodeConfig {
-            data_dir: dir.join("node"),
             peer_listen: any_port,
-            advertise: None,
             label: name.to_owned(),
             join,
             found: Some(ClusterSettings::default()),
-            max_open: None,
-            max_total: None,
-            keep_log: None,
             min_free: 0,
             links: Some(links.clone()),
+            ..NodeConfig::new(dir.join("node"))
         };
         let node = Node::start(config).await?;
         let listener = TcpListener::bind(any_port).await?;

@@ -104,7 +104,7 @@ impl Committer {
     fn leave_owner(&mut self) -> io::Result<()> {
         let (queue, work) = channel();
         let (hand, handed) = channel::<Box<Worker>>();
-        let run = move || handed.recv().map_or((), |worker| worker.run(&work));
+        let run = move || handed.recv().map_or((), |worker| (*worker).run(&work));
         self.committing = Some(thread::Builder::new().name("store-commit".into()).spawn(run)?);
         if let Place::Owner(worker) = mem::replace(&mut self.place, Place::Thread(queue)) {
             // The thread waits for its worker, so sending cannot fail.
@@ -206,7 +206,7 @@ struct Worker {
 
 impl Worker {
     /// Does the tasks of a thread of its own.
-    fn run(mut self: Box<Self>, work: &Receiver<Work>) {
+    fn run(mut self, work: &Receiver<Work>) {
         // The task that did not fit into the last group.
         let mut left = None;
         while let Some(first) = left.take().or_else(|| work.recv().ok()) {

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::event::DiskEvent;
 use super::shared::Shared;
 
+type OnEvent = Box<dyn Fn(DiskEvent) + Send>;
+
 /// The owner of a store, who is told its events.
 pub(super) struct Owner {
     /// None once a failure was told, which is the last event.
-    on_event: Mutex<Option<Box<dyn Fn(DiskEvent) + Send>>>,
+    on_event: Mutex<Option<OnEvent>>,
 }
 
 impl Owner {
