@@ -10,7 +10,7 @@ from forename.models import Event, Registration
 
 SCHEMA = """
 create table if not exists person (id text primary key, name text not null, standing text not null, registration text unique);
-create table if not exists outbox (registration text primary key, person text not null, name text not null);
+create table if not exists outbox (registration text primary key, person text not null, name text not null, asked integer not null);
 """
 NAMESPACE = "username"
 
@@ -20,15 +20,18 @@ def row_first(connection: sqlite3.Connection, name: str) -> str:
     person, registration = str(uuid.uuid4()), str(uuid.uuid4())
     with connection:
         connection.execute("insert into person values (?, ?, 'requested', ?)", (person, name, registration))
-        connection.execute("insert into outbox values (?, ?, ?)", (registration, person, name))
+        connection.execute("insert into outbox values (?, ?, ?, 0)", (registration, person, name))
     return person
 
 
 def drain(connection: sqlite3.Connection, client: Client) -> None:
-    """Makes the claims of the outbox. It may be cut off anywhere and begun again: a claim has its id before it is made."""
-    for registration, person, name in connection.execute("select * from outbox").fetchall():
+    """Makes the claims of the outbox. It may be cut off anywhere and begun again: a claim has its id before it is made, and where
+    it may have been made already a refusal by another node does not count (`Uncertain`)."""
+    for registration, person, name, asked in connection.execute("select * from outbox").fetchall():
+        with connection:
+            connection.execute("update outbox set asked = 1 where registration = ?", (registration,))
         try:
-            found = client.register(person, [(NAMESPACE, name)], id=registration, asked_before=True)
+            found = client.register(person, [(NAMESPACE, name)], id=registration, asked_before=bool(asked))
         except (Unreachable, Uncertain):
             continue
         except Refused as refused:
