@@ -380,9 +380,18 @@ impl Story {
 
     /// Returns the status of a name at a node.
     pub fn name(&mut self, host: Host, text: &str) -> NameStatus {
-        match self.answer(host, NameOf(name(text))) {
-            Ok(Answer::Name(view)) => view.status,
-            other => panic!("host {host} does not know what {text} is: {other:?}"),
+        self.looks_up(host, text)
+            .unwrap_or_else(|refusal| panic!("host {host} does not know what {text} is: {refusal:?}"))
+    }
+
+    /// Returns the status of a name at a node, or why the node does not say it.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub fn looks_up(&mut self, host: Host, text: &str) -> Result<NameStatus, Refusal> {
+        match self.answer(host, NameOf(name(text)))? {
+            Answer::Name(view) => Ok(view.status),
+            other => panic!("host {host} answers otherwise: {other:?}"),
         }
     }
 

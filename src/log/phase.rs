@@ -129,7 +129,7 @@ impl Phase {
 
     /// Returns true where the node has a state and lacks the secrets that only members know, or, as a reader, the key of
     /// private names.
-    pub(super) fn is_untold(&self) -> bool {
+    pub(crate) fn is_untold(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Secrets))
             || matches!(self.place(), Some(Place::Reader { told: false }))
     }

@@ -60,13 +60,16 @@ impl Reader<'_> {
         T::first(self.store, &span, Direction::Up, |_| Some(())).is_some()
     }
 
-    /// Returns the key of a name by the rules in force here, whether or not these allow it to be claimed.
+    /// Returns the key of a name by the rules in force here, whether or not these allow it to be claimed. Refuses private
+    /// names where this node cannot hash them yet: each would look free.
     pub(crate) fn name_key(&self, request: &NameRef) -> Result<String, Refusal> {
-        let key = self.rules_for(request).and_then(|rules| {
-            let key = rules.key(&request.name)?;
-            Ok(self.keyed(&rules, &request.namespace, key).key)
-        });
-        key.map_err(|error| invalid(request, &error))
+        let rules = self.rules_for(request).map_err(|error| invalid(request, &error))?;
+        let key = rules.key(&request.name).map_err(|error| invalid(request, &error))?;
+        if rules.is_private() && !self.log.has_private_key() {
+            let why = "it has not got the key of private names yet, and cannot look them up";
+            return Err(Refusal::Unavailable(why.to_owned()));
+        }
+        Ok(self.keyed(&rules, &request.namespace, key).key)
     }
 
     /// Returns the key of a name; refuses names that the rules in force here do not allow to be claimed.

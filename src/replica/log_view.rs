@@ -87,6 +87,10 @@ impl LogView for Log {
         self.phase().may_answer()
     }
 
+    fn has_private_key(&self) -> bool {
+        !self.phase().is_untold()
+    }
+
     /// Returns true where it is known how much of an earlier incarnation's log counts: once its eviction is final on
     /// this node. Where the incarnation was never admitted, as far as this member knows, nothing of it counts.
     fn is_over(&self, node: NodeId) -> bool {

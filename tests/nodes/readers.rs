@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forename::Client;
-use forename::model::{NameRef, NamespaceBody, ProblemType, RegistrationBody, Status};
+use forename::model::{NameRef, NameStatus, NamespaceBody, ProblemType, RegistrationBody, Status};
 use forename::node::{JoinConfig, Node, NodeConfig};
 use forename::transport::Cuts;
 use uuid::Uuid;
 
+use crate::support::eventually;
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, Three};
@@ -120,7 +121,7 @@ async fn a_reader_that_was_away_for_longer_than_the_logs_are_kept_takes_the_stat
 }
 
 #[tokio::test]
-async fn a_reader_of_private_names_does_not_become_a_member() {
+async fn a_reader_answers_for_private_names_and_does_not_become_a_member() {
     let links = Arc::new(Cuts::new());
     let a = Local::start("a", links.clone(), None).await;
     let private = NamespaceBody { private: true, ..NamespaceBody::default() };
@@ -132,6 +133,13 @@ async fn a_reader_of_private_names_does_not_become_a_member() {
     let dir = tempfile::tempdir().unwrap();
     let reader = Local::start_otherwise(reads, dir, "reader", links.clone(), Some(join.clone())).await;
     shows(&reader.client, held.id, Status::Confirmed).await;
+    // It has the state a moment before the key of private names, and does not say that such a name is free.
+    let told = async || match reader.client.name("email", "ANN@example.org").await {
+        Ok(name) if name.status == NameStatus::Held => Ok(()),
+        Ok(name) => panic!("{:?}", name.status),
+        Err(error) => Err(error.to_string()),
+    };
+    eventually("the reader has the key of private names", told).await;
 
     let dir = reader.shutdown().await;
     let member = to_join_as(&dir, false, a.to_join().await).await;

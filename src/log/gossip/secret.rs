@@ -45,6 +45,8 @@ impl Log {
         }
         schema::Pepper::save(store, key);
         self.events.push(Event::LetIn);
+        // Nobody sends a reader anything unasked.
+        self.peers.next_heartbeat = self.now.elapsed;
         for peer in self.peers.connected() {
             self.ask(peer, true);
         }

@@ -44,8 +44,8 @@ impl Log {
         }
     }
 
-    /// Notes that a peer has truncated ops that this node asked for. Where no connected member has what this node still
-    /// lacks, it needs a new state.
+    /// Notes that a peer has truncated ops that this node asked for. The others are asked at once. Where no connected
+    /// member has what this node still lacks, it needs a new state.
     pub(super) fn on_gone(&mut self, from: NodeId, begins: &BTreeMap<NodeId, Seq>) {
         let Some(peer) = self.peers.connected.get_mut(&from) else { return };
         peer.gone.extend(begins);
@@ -59,7 +59,11 @@ impl Log {
             let label = self.contacts.label(*origin);
             tracing::info!(%origin, label, "nobody in reach has what this node lacks of a log any more; it takes the state anew");
             self.notice.get_or_insert(Notice::LeftBehind);
+            return;
         }
+        let lacks = |(_, peer): &(&NodeId, &Peer)| begins.keys().any(|origin| !peer.gone.contains_key(origin));
+        let others: Vec<_> = asked().filter(lacks).map(|(node, _)| *node).collect();
+        others.into_iter().for_each(|peer| self.ask(peer, false));
     }
 }
 
