@@ -123,6 +123,8 @@ fn ending(dice: &mut Dice, hosts: usize, swarm: &mut Swarm) -> Ending {
 }
 
 fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64) -> Vec<Joiner> {
+    // In one of ten seeds the last machine is a reader, to which no newcomer goes.
+    let reader = Dice::new(seed, "reader", 0).percent(10).then(|| hosts.end - 1);
     let mut shape = Dice::new(seed, "joiners", 0);
     // In half of the seeds all newcomers start at about the same time, mostly early.
     let (from, within) = if shape.percent(50) { (shape.below(lasts / 2), 400) } else { (0, lasts) };
@@ -134,7 +136,7 @@ fn joiners(seed: u64, hosts: std::ops::Range<Host>, founders: usize, lasts: u64)
         // Some newcomers reach two machines at once, and either of them may let them in.
         let also = usize::try_from(dice.below(host as u64)).unwrap_or(0);
         let also = (dice.percent(40) && also != sponsor).then_some(also);
-        Joiner { at: from + dice.below(within), sponsor, also, reader: false }
+        Joiner { at: from + dice.below(within), sponsor, also, reader: Some(host) == reader }
     };
     hosts.map(joiner).collect()
 }
