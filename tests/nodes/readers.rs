@@ -9,7 +9,6 @@ use forename::node::{JoinConfig, Node, NodeConfig};
 use forename::transport::Cuts;
 use uuid::Uuid;
 
-use crate::support::eventually;
 use crate::support::facts::agreed;
 use crate::support::local::{self, Local};
 use crate::support::process::{Home, Process, Serve, Three};
