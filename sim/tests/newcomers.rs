@@ -189,3 +189,11 @@ fn a_promise_that_is_passed_on_late_looks_like_a_sign_of_life() {
     let plan = serde_json::from_str(include_str!("plans/a_promise_that_was_passed_on_late.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// A newcomer has the state, and gets the key of private names with its admission. Until then every private name would look
+/// free, so it refuses to look one up, as it refuses whatever only members may do.
+#[test]
+fn a_newcomer_that_cannot_hash_private_names_says_that_it_is_no_member() {
+    let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_cannot_hash_yet.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

@@ -61,9 +61,11 @@ pub trait LogView {
     /// Returns true where the state is whole, so that clients can be answered.
     fn may_answer(&self) -> bool;
 
-    /// Returns true where this node has the key with which private names are hashed. A newcomer or a reader gets it after
-    /// the state.
-    fn has_private_key(&self) -> bool;
+    /// Checks that this node has the key with which private names are hashed. A newcomer or a reader gets it after the state.
+    ///
+    /// # Errors
+    /// Fails with the reason why it has not.
+    fn may_hash(&self) -> Result<(), Refusal>;
 
     /// Returns true where no further op of a node will count, as far as this node knows.
     fn is_over(&self, node: NodeId) -> bool;

@@ -65,9 +65,8 @@ impl Reader<'_> {
     pub(crate) fn name_key(&self, request: &NameRef) -> Result<String, Refusal> {
         let rules = self.rules_for(request).map_err(|error| invalid(request, &error))?;
         let key = rules.key(&request.name).map_err(|error| invalid(request, &error))?;
-        if rules.is_private() && !self.log.has_private_key() {
-            let why = "it has not got the key of private names yet, and cannot look them up";
-            return Err(Refusal::Unavailable(why.to_owned()));
+        if rules.is_private() {
+            self.log.may_hash()?;
         }
         Ok(self.keyed(&rules, &request.namespace, key).key)
     }

@@ -87,8 +87,15 @@ impl LogView for Log {
         self.phase().may_answer()
     }
 
-    fn has_private_key(&self) -> bool {
-        !self.phase().is_untold()
+    fn may_hash(&self) -> Result<(), Refusal> {
+        match self.phase() {
+            phase if !phase.is_untold() => Ok(()),
+            phase if phase.is_reader() => {
+                let why = "it has not got the key of private names yet, and cannot look them up";
+                Err(Refusal::Unavailable(why.to_owned()))
+            }
+            _ => Err(Refusal::NotMember),
+        }
     }
 
     /// Returns true where it is known how much of an earlier incarnation's log counts: once its eviction is final on
