@@ -82,7 +82,7 @@ impl View<'_> {
     }
 
     /// Returns the prefix of a log of which a reader may decide. It freezes no log itself, so it decides no more of a log
-    /// that members have frozen than it knew to be held by a majority before, until the cut counts.
+    /// that members have frozen than it knew to be held before, until the cut counts.
     fn reader_may_decide(&self, origin: NodeId) -> Seq {
         let stops = self.phase.is_reader() && self.membership.frozen().contains(&origin);
         if stops { self.frontiers.majority(origin) } else { Seq::MAX }
@@ -126,7 +126,14 @@ impl View<'_> {
         let held = |member| held(member).min(counts(member));
         let mut held: Vec<_> = self.membership.members().map(held).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
-        let held = held.get(self.membership.count() / 2).copied().unwrap_or(0);
+        // A reader says nothing when it decides, so no freeze of a member can take note of it. It waits for the last member to
+        // hold an op: whatever continuation of a forked log an eviction lets count, all members that stay have this prefix.
+        let last = if self.phase.is_reader() {
+            self.membership.count().saturating_sub(1)
+        } else {
+            self.membership.count() / 2
+        };
+        let held = held.get(last).copied().unwrap_or(0);
         held.min(applied).min(self.membership.may_decide(origin)).min(self.reader_may_decide(origin))
     }
 }

@@ -338,11 +338,12 @@ impl Log {
 
 impl View<'_> {
     /// Returns true for members, and for peers that know the secret of the members: this node may lack the `Admit` of
-    /// such a peer, and the node that issued it may be lost. A newcomer or a reader may know none of the present members,
-    /// but only members are connected to it.
+    /// such a peer, and the node that issued it may be lost. A newcomer or a reader may know none of the present members, and
+    /// hears whoever is connected to it, but for readers.
     fn is_heard(&self, node: NodeId) -> bool {
         let knows_secret = self.peers.connected.get(&node).is_some_and(|peer| peer.knows_secret);
-        self.membership.is_member(node) || knows_secret || self.phase.is_newcomer() || self.phase.is_reader()
+        let knows_nobody = self.phase.is_newcomer() || self.phase.is_reader();
+        self.membership.is_member(node) || knows_secret || knows_nobody && !self.peers.is_reader(node)
     }
 
     /// Returns true where a member goes on under that id, which is a later incarnation of it.

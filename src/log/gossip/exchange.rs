@@ -187,7 +187,7 @@ impl Log {
 
     /// Answers the vector of a node that is no member. Nothing is taken from it except what the node lacks.
     pub(super) fn answer_stranger(&mut self, store: &impl Store, from: NodeId, vector: &Vector) {
-        if vector.wants && self.peers.is_reader(from) {
+        if vector.wants && self.peers.is_reader(from) && self.view().lacks_little(vector) {
             self.peers.end_join_of_reader(&mut self.events, from);
         }
         if vector.wants && self.phase.is_member() && !self.membership.is_known(from) {
@@ -201,6 +201,15 @@ impl Log {
 }
 
 impl View<'_> {
+    /// Returns true where one message of ops brings the sender of a vector up to date.
+    fn lacks_little(&self, vector: &Vector) -> bool {
+        let has =
+            |origin: NodeId| vector.entries.iter().find(|entry| entry.origin == origin).map_or(0, |entry| entry.has);
+        let lacks =
+            self.frontiers.logs().map(|origin| self.frontiers.seq(origin).saturating_sub(has(origin))).sum::<u64>();
+        lacks <= self.config.spread.ops as u64
+    }
+
     /// Returns as much of a promise as cluster time allows.
     fn allowed(&self, promise: Promise) -> Promise {
         let is_early = promise.hlc.millis() > self.latest_taken();

@@ -61,7 +61,7 @@ impl Peers {
         self.newcomers.retain(|node, newcomer| !membership.is_member(*node) && waits(newcomer));
     }
 
-    /// Ends the join of a reader that has its snapshot, because it asks for what follows: nothing more is kept for it.
+    /// Ends the join of a reader that has its snapshot and nearly all that follows: nothing more is kept for it.
     pub(super) fn end_join_of_reader(&mut self, events: &mut Events, reader: NodeId) {
         if self.joining.remove(&reader).is_some() {
             events.output(Output::EndSnapshot { to: reader });
