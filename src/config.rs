@@ -70,7 +70,7 @@ pub struct Partial {
         )
     )]
     pub reader: Option<bool>,
-    /// A file with that on its last line [env: FORENAME_JOIN_TOKEN_FILE]
+    /// A file with the join token on its last line [env: FORENAME_JOIN_TOKEN_FILE]
     #[serde(alias = "join-token-file")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub join_token_file: Option<PathBuf>,

@@ -50,7 +50,7 @@ pub struct Verdicts {
     pub ends: BTreeMap<Stamp, Hlc>,
     /// The rules that were set last for each namespace, with the stamp of that op.
     pub rules: BTreeMap<String, (Stamp, Rules)>,
-    /// What was said last of each webhook, with the stamp of that op; none where it was removed.
+    /// The stamp of the latest op about each webhook, and the webhook as that op sets it; none where it removes it.
     pub webhooks: BTreeMap<Uuid, (Stamp, Option<Hook>)>,
 }
 

@@ -325,16 +325,16 @@ impl Book {
     }
 }
 
-/// What an operator wants of a webhook.
+/// A change of a webhook that an operator asks for. The plan names webhooks and their secrets by numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Errand {
     /// Makes the webhook of this number.
     Make(u8),
-    /// Stops it, or lets it go on.
+    /// Stops the deliveries to the webhook of this number (`false`), or lets them go on (`true`).
     Turn(u8, bool),
-    /// Gives it the secret of this number.
+    /// Gives the webhook of the first number the secret of the second.
     Rotate(u8, u8),
-    /// Removes it.
+    /// Removes the webhook of this number.
     Remove(u8),
 }
 

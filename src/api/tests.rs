@@ -62,7 +62,7 @@ struct Fake {
 
 struct FakeAdmin {
     last: LastBackup,
-    /// Whether backups have an end. Others break off, as where the node stops.
+    /// True where backups are complete. Where it is false they break off, as they do when the node stops meanwhile.
     whole: Arc<AtomicBool>,
 }
 

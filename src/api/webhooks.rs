@@ -1,8 +1,9 @@
-//! The calls about webhooks: make, list, change, test and remove them, and replay what was given up.
+//! The calls about webhooks: make, list, change, test and remove them, and replay dead letters.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -13,11 +14,42 @@ use super::{Api, asked};
 use crate::crdt::HookSecret;
 use crate::model::limits::KEEP_OLD_SECRET;
 use crate::model::{
-    DeadLetters, Deliver, EventKind, Problem, ProblemType, Replayed, RotationBody, Span, Time, Webhook, WebhookBody,
-    WebhookPatch, Webhooks,
+    DeadLetters, Deliver, EventKind, EventType, Problem, ProblemType, Replayed, RotationBody, Span, Time, Webhook,
+    WebhookBody, WebhookPatch, Webhooks,
 };
 use crate::node::webhooks::{Deliveries, secret_text};
 use crate::replica::{KnownWebhook, Refusal, SetWebhook, WebhookChange, WebhooksKnown};
+
+/// The id of a webhook in the path of a call that takes no parameters.
+pub(super) struct HookId(Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for HookId {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Box<Problem>> {
+        let Segments(text) = Segments::<String>::from_request_parts(parts, state).await?;
+        let Params(NoParams {}) = Params::<NoParams>::from_request_parts(parts, state).await?;
+        text.parse().map(Self).map_err(|error| {
+            let detail = format!("{text:?} is not the id of a webhook ({error}); nothing was done, give a UUID");
+            Problem::boxed(ProblemType::InvalidRequest, detail)
+        })
+    }
+}
+
+/// The webhook with this id.
+pub(super) struct Found(KnownWebhook);
+
+impl FromRequestParts<Arc<Api>> for Found {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Box<Problem>> {
+        let HookId(id) = HookId::from_request_parts(parts, api).await?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let known = api.query(WebhooksKnown, &caller).await?;
+        let found = known.into_iter().find(|known| known.id == id).map(Self);
+        found.ok_or_else(|| Box::new(Refusal::NoWebhook(id).into()))
+    }
+}
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -29,13 +61,7 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &Webhooks { webhooks }))
 }
 
-pub(super) async fn show(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Box<Problem>> {
-    let known = find(&api, &caller, hook_id(&id)?).await?;
+pub(super) async fn show(State(api): State<Arc<Api>>, Found(known): Found) -> Result<Response, Box<Problem>> {
     Ok(json(StatusCode::OK, &shown(&api, known)))
 }
 
@@ -61,11 +87,9 @@ pub(super) async fn make(
 
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
+    HookId(id): HookId,
     Body(patch): Body<WebhookPatch>,
 ) -> Result<Response, Box<Problem>> {
-    let id = hook_id(&id)?;
     patch.url.as_ref().map_or(Ok(()), |url| check(&api, url))?;
     let change = WebhookChange::Change {
         url: patch.url.clone(),
@@ -77,14 +101,13 @@ pub(super) async fn change(
     Ok(Change::of(&patch).made(json(StatusCode::OK, &shown(&api, changed))))
 }
 
-/// Gives a webhook another secret. The answer has it.
+/// Gives a webhook another secret, and answers with it.
 pub(super) async fn rotate(
     State(api): State<Arc<Api>>,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
+    HookId(id): HookId,
     OptionalBody(body): OptionalBody<RotationBody>,
 ) -> Result<Response, Box<Problem>> {
-    let (id, secret) = (hook_id(&id)?, secret(&api)?);
+    let secret = secret(&api)?;
     let keep = body.keep_old.unwrap_or(Span(KEEP_OLD_SECRET)).millis();
     let change = WebhookChange::Rotate { secret: secret.clone(), keep };
     let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
@@ -92,59 +115,28 @@ pub(super) async fn rotate(
     Ok(Change::of(&body).made(secretly(json(StatusCode::OK, &changed))))
 }
 
-pub(super) async fn remove(
-    State(api): State<Arc<Api>>,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Box<Problem>> {
-    let set = SetWebhook { id: hook_id(&id)?, change: WebhookChange::Remove };
+pub(super) async fn remove(State(api): State<Arc<Api>>, HookId(id): HookId) -> Result<Response, Box<Problem>> {
+    let set = SetWebhook { id, change: WebhookChange::Remove };
     let removed = asked(api.handle.set_webhook(set)).await?;
     Ok(json(StatusCode::OK, &Webhook { delivery: None, ..shown(&api, removed) }))
 }
 
-pub(super) async fn test(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Box<Problem>> {
-    let known = find(&api, &caller, hook_id(&id)?).await?;
+pub(super) async fn test(State(api): State<Arc<Api>>, Found(known): Found) -> Result<Response, Box<Problem>> {
     let test = deliveries(&api)?.test(&known).await;
     Ok(json(StatusCode::OK, &test))
 }
 
-pub(super) async fn replay(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Box<Problem>> {
-    let known = find(&api, &caller, hook_id(&id)?).await?;
+pub(super) async fn replay(State(api): State<Arc<Api>>, Found(known): Found) -> Result<Response, Box<Problem>> {
     let replayed = deliveries(&api)?.replay(known.id).await.ok_or_else(not_begun)?;
-    Ok(json(StatusCode::OK, &replayed_of(replayed)))
+    Ok(json(StatusCode::OK, &Replayed { replayed: replayed as u64 }))
 }
 
-pub(super) async fn dead_letters(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Segments(id): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Response, Box<Problem>> {
-    let known = find(&api, &caller, hook_id(&id)?).await?;
+pub(super) async fn dead_letters(State(api): State<Arc<Api>>, Found(known): Found) -> Result<Response, Box<Problem>> {
     let dead_letters = deliveries(&api)?.dead_letters(known.id).await.ok_or_else(not_begun)?;
     Ok(json(StatusCode::OK, &DeadLetters { dead_letters }))
 }
 
-fn replayed_of(count: usize) -> Replayed {
-    Replayed { replayed: count as u64 }
-}
-
-async fn find(api: &Api, caller: &Caller, id: Uuid) -> Result<KnownWebhook, Box<Problem>> {
-    let known = api.query(WebhooksKnown, caller).await?;
-    known.into_iter().find(|known| known.id == id).ok_or_else(|| Box::new(Refusal::NoWebhook(id).into()))
-}
-
-/// Returns a webhook as callers are shown it, without its secrets.
+/// Returns the view of a webhook that callers get. It has no secrets.
 fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) -> Webhook {
     let delivery = api.admin.deliveries().and_then(|deliveries| deliveries.status(id));
     Webhook {
@@ -158,7 +150,7 @@ fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) ->
     }
 }
 
-fn types(kinds: &[EventKind]) -> Vec<crate::model::EventType> {
+fn types(kinds: &[EventKind]) -> Vec<EventType> {
     kinds.iter().map(|EventKind(kind)| *kind).collect()
 }
 
@@ -190,15 +182,8 @@ fn id_bytes(api: &Api) -> Result<[u8; 16], Box<Problem>> {
     Ok(half)
 }
 
-/// An answer with a secret is kept by no cache.
+/// Marks an answer that has a secret in it, so that no cache keeps it.
 fn secretly(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     answer
-}
-
-fn hook_id(text: &str) -> Result<Uuid, Box<Problem>> {
-    text.parse().map_err(|error| {
-        let detail = format!("{text:?} is not the id of a webhook ({error}); nothing was done, give a UUID");
-        Problem::boxed(ProblemType::InvalidRequest, detail)
-    })
 }

@@ -36,7 +36,7 @@ pub(super) struct Loaded {
     pub(super) effective: Vec<Effective>,
 }
 
-/// What of a running node can be changed.
+/// The parts of a running node that take new settings.
 pub(super) struct Live<'a> {
     node: &'a Node,
     logs: &'a Logs,
@@ -51,7 +51,7 @@ pub(super) struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// What of this node can be changed. `effective` are the settings that it starts with.
+    /// Collects these parts of a node. `effective` are the settings that the node was started with.
     pub(super) fn new(node: &'a Node, logs: &'a Logs, doors: &Doors, effective: Vec<Effective>) -> Self {
         Self {
             node,

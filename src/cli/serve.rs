@@ -154,7 +154,7 @@ fn launch(config: NodeConfig, fix_permissions: bool, http: SocketAddr) -> Result
     Ok((node, reception))
 }
 
-/// What the program says of a node that has ended by itself.
+/// Turns the end of a node that nobody asked to stop into the outcome of the command.
 fn end_of(ended: Result<Stopped, NodeError>) -> Outcome {
     match ended {
         Ok(Stopped::Left) => {

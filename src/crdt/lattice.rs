@@ -72,7 +72,7 @@ impl Lattice {
         }
     }
 
-    /// Sets what is said of a webhook. The last writer wins, by stamp.
+    /// Stores the state of a webhook, unless the stored one has a greater stamp.
     pub(super) fn set_webhook(&self, store: &mut dyn Store, id: Uuid, theirs: &Webhook) {
         if Webhook::load(store, id).is_none_or(|ours| ours.stamp < theirs.stamp) {
             theirs.save(store, id);

@@ -1,4 +1,4 @@
-//! Webhooks: where a cluster delivers its events to. Which ones exist is replicated like the rules of namespaces.
+//! Webhooks: the receivers to which a cluster delivers its events. They are replicated like the rules of namespaces.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl fmt::Debug for HookSecret {
     }
 }
 
-/// A webhook as an op sets it, in full.
+/// The content of a webhook. An op that sets a webhook has all of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hook {
     /// Where events are posted to.
@@ -39,12 +39,12 @@ pub struct Hook {
     pub created: Millis,
 }
 
-/// What was said last of a webhook.
+/// The state of a webhook, which the op with the greatest stamp gives it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Webhook {
-    /// The stamp of the op that said it.
+    /// The stamp of that op.
     pub stamp: Stamp,
-    /// The number of this op in its origin's log.
+    /// The number of that op in its origin's log.
     pub seq: Seq,
     /// The webhook; none where it was removed. The row of a removed one stays, so that an earlier op that arrives later
     /// does not bring it back.
@@ -52,7 +52,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Loads what was said of a webhook; none where nobody has said anything.
+    /// Loads the state of a webhook; none where this node knows of no op about it.
     pub fn load(store: &dyn Store, id: Uuid) -> Option<Self> {
         schema::Webhooks::get(store, id)
     }

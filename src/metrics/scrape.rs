@@ -47,11 +47,11 @@ pub(crate) struct Scraped<'a> {
     pub(crate) version: &'a str,
     /// The cluster as the node sees it; none where the node gave no answer in time, or has no state.
     pub(crate) cluster: Option<&'a Cluster>,
-    /// Up to when everything is in the last whole backup of the node; none where there was none.
+    /// The time at which the last whole backup of the node was begun; none where there was none.
     pub(crate) last_backup: Option<Time>,
     /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
-    /// How the deliveries to webhooks stand.
+    /// The state of this node's deliveries, by webhook.
     pub(crate) webhooks: BTreeMap<Uuid, WebhookDelivery>,
 }
 
@@ -211,7 +211,7 @@ fn register_queues(registry: &mut Registry, cluster: &Cluster, queued: &BTreeMap
     registry.register_with_unit("queue", "Messages that wait to be sent to the member", Unit::Bytes, queues);
 }
 
-/// Registers how the deliveries to webhooks stand.
+/// Registers the state of this node's deliveries, by webhook.
 fn register_webhooks(registry: &mut Registry, webhooks: &BTreeMap<Uuid, WebhookDelivery>) {
     let (lags, dead) = (Family::<ByHook, Gauge>::default(), Family::<ByHook, Gauge>::default());
     let missed = Family::<ByHook, Gauge>::default();

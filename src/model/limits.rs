@@ -68,5 +68,5 @@ pub const DEFAULT_PAGE: usize = 100;
 pub const MAX_WEBHOOKS: usize = 100;
 /// Bytes of the URL of a webhook at most. A guess: what common servers take.
 pub const MAX_WEBHOOK_URL: usize = 2048;
-/// For how long deliveries are signed with the secret before the present one, where it is not said.
+/// How long deliveries are signed with the old secret too after a rotation, where the call does not say it.
 pub const KEEP_OLD_SECRET: Duration = Duration::from_secs(24 * 3600);

@@ -1,4 +1,4 @@
-//! Webhooks: which ones the cluster has, and how they are changed. Deliveries are not the registry's.
+//! Webhooks: the list of them, and changes. The registry delivers nothing; `node::webhooks` does.
 
 use uuid::Uuid;
 
@@ -22,10 +22,10 @@ pub struct SetWebhook {
     pub change: WebhookChange,
 }
 
-/// What to change of a webhook.
+/// The change that is to be made of a webhook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WebhookChange {
-    /// Makes it.
+    /// Makes the webhook.
     Create {
         /// Where events are posted to.
         url: String,
@@ -36,7 +36,7 @@ pub enum WebhookChange {
         /// The key with which deliveries are signed.
         secret: HookSecret,
     },
-    /// Changes what is given.
+    /// Changes the parts that are given. The others stay as they are.
     Change {
         /// Where events are posted to.
         url: Option<String>,
@@ -47,14 +47,14 @@ pub enum WebhookChange {
         /// False where nothing is delivered for now.
         active: Option<bool>,
     },
-    /// Gives it another secret.
+    /// Gives the webhook another secret.
     Rotate {
         /// The new secret.
         secret: HookSecret,
         /// For how many milliseconds deliveries are signed with the present secret as well.
         keep: u64,
     },
-    /// Removes it.
+    /// Removes the webhook.
     Remove,
 }
 
@@ -105,7 +105,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Changes a webhook. The answer is the webhook as it is then, or as it was where it is removed.
+    /// Changes a webhook. The answer is the webhook after the change, or before it where the change removes it.
     pub(crate) fn set_webhook(&mut self, set: SetWebhook, reply: Reply<KnownWebhook>) {
         let answer = self.try_set_webhook(set);
         self.registry.ready.push(reply.with(answer));

@@ -359,7 +359,7 @@ impl<S: Store> Check<'_, S> {
         });
     }
 
-    /// Checks that what is said of a webhook is at least as late as all that the logs say of it.
+    /// Checks that the stored state of each webhook is at least as late as all ops about it in the logs.
     fn webhooks(&mut self, applied: &BTreeMap<NodeId, Seq>) {
         self.each_readable::<schema::Webhooks>(|check, _, id, Webhook { stamp, seq, .. }| {
             let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);

@@ -30,7 +30,7 @@ const SNAPSHOT: (u8, i32) = (2, -1);
 /// The QUIC stream error code for a stream that is broken off. The receiver does not distinguish reasons.
 const BROKEN_OFF: VarInt = VarInt::from_u32(1);
 
-/// What a peer that is no member has shown.
+/// The credentials of a peer that is no member.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shown {
     /// The token with which it connected, where the number of its uses is limited.
@@ -47,7 +47,7 @@ pub(super) struct Link {
     pub(super) instance: u64,
     /// The wire version of the peer.
     pub(super) speaks: WireVersion,
-    /// What the peer has shown as a newcomer or a reader.
+    /// The credentials that the peer has shown as a newcomer or a reader.
     pub(super) shown: Shown,
     ordered: Outbox,
     bulk: Outbox,

@@ -1,4 +1,4 @@
-//! Every node has of each webhook what was said last of it.
+//! Checks that every node has each webhook as the latest op about it sets it.
 
 use forename::replica::WebhooksKnown;
 use forename::replica::any::Answer;

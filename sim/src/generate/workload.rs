@@ -242,7 +242,7 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
     }
 }
 
-/// What an operator wants of one of two webhooks.
+/// Draws a change of one of two webhooks. There are only two, so that changes of the same webhook often meet.
 fn errand(dice: &mut Dice) -> Errand {
     let number = u8::from(dice.percent(50));
     match dice.below(6) {

@@ -1,4 +1,4 @@
-//! When the last backup was taken: only whole ones count, and all that tell of it agree.
+//! Tests of the time of the last backup: only whole backups count, and all calls that give the time agree.
 
 use super::*;
 

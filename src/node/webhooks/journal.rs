@@ -1,4 +1,4 @@
-//! What a node remembers of its deliveries: two files for each webhook, in the data directory.
+//! The files in which a node records its deliveries: two for each webhook, in the data directory.
 //!
 //! ```text
 //! webhooks/ID.json       how far the feed was read, and the events that are read and not delivered
@@ -21,7 +21,7 @@ use crate::clock::{Millis, NodeId};
 use crate::files;
 use crate::model::{Cursor, MissedEvents};
 
-/// An event on its way.
+/// An event that is to be delivered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Item {
     /// The event's id.
@@ -54,7 +54,7 @@ pub(super) struct Pass {
     pub(super) until: u64,
 }
 
-/// Where the delivery of one webhook stands.
+/// The progress of the deliveries to one webhook.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Place {
     /// How far the feed was read; none for its beginning.
@@ -84,11 +84,12 @@ impl Journal {
         Self { dir: dir.to_owned(), id }
     }
 
-    /// Reads where the delivery stands; none where nothing is known.
+    /// Reads the progress; none where there is no file yet.
     pub(super) fn place(&self) -> io::Result<Option<Place>> {
         read(&self.path("json"))
     }
 
+    /// Reads the dead letters.
     pub(super) fn dead(&self) -> io::Result<Vec<Item>> {
         Ok(read(&self.path("dead.json"))?.unwrap_or_default())
     }

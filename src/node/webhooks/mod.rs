@@ -3,14 +3,14 @@
 //! Which webhooks there are is replicated ([`SetWebhook`](crate::replica::SetWebhook)). Delivering is each node's own: a
 //! task for each webhook is a reader of the node's durable feed like any client, so a slow receiver slows neither the
 //! replica nor other webhooks. A node delivers the events of the registrations that it accepted, in order for each
-//! registration, at least once; an event has one id at all nodes, by which a receiver drops what it knows.
+//! registration, at least once. An event has one id at all nodes, by which a receiver recognizes a repeated delivery.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `role` | for which nodes a node delivers |
 //! | `queue` | which event is attempted when, and when it is given up |
-//! | `journal` | the files: how far it has come, what waits, dead letters |
-//! | `post`, `sign`, `target` | one attempt, its signature, where it may go |
+//! | `journal` | the files: how far the feed was read, events that wait, dead letters |
+//! | `post`, `sign`, `target` | one attempt, its signature, the addresses that are allowed |
 //! | `worker` | the task of one webhook |
 
 mod journal;
@@ -42,10 +42,10 @@ use super::handle::Handle;
 use crate::model::{DeadLetter, WebhookDelivery, WebhookTest};
 use crate::replica::{Caller, ClusterCommand, KnownWebhook, WebhooksKnown};
 
-/// How often a node looks which webhooks and members there are. A guess: soon enough for a person who has changed one.
+/// How often a node asks for the webhooks and the members. A guess: soon enough for a person who has changed one.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How a node delivers.
+/// Settings of the deliveries of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WebhookOptions {
     /// True where receivers may have addresses of private networks.
@@ -96,7 +96,7 @@ struct Running {
 }
 
 impl Deliveries {
-    /// Begins to deliver. Where the deliveries stand is kept in a directory.
+    /// Begins to deliver. The progress is recorded in files in `dir`.
     pub(super) fn start(handle: Handle, dir: PathBuf, options: WebhookOptions) -> Arc<Self> {
         let deliveries = Arc::new(Self {
             handle,
@@ -127,17 +127,17 @@ impl Deliveries {
         }
     }
 
-    /// Checks a URL as a receiver's.
+    /// Checks whether a URL may be that of a receiver.
     pub(crate) fn check(&self, url: &str) -> Result<(), TargetError> {
         check(url, self.options.private_targets).map(drop)
     }
 
-    /// Returns how the deliveries to a webhook stand; none where they have not begun.
+    /// Returns the state of the deliveries to a webhook; none where they have not begun.
     pub(crate) fn status(&self, id: Uuid) -> Option<WebhookDelivery> {
         self.tasks().get(&id).map(|running| running.status.borrow().clone())
     }
 
-    /// Returns how the deliveries to all webhooks stand.
+    /// Returns the state of the deliveries to all webhooks.
     pub(crate) fn all(&self) -> BTreeMap<Uuid, WebhookDelivery> {
         self.tasks().iter().map(|(id, running)| (*id, running.status.borrow().clone())).collect()
     }
@@ -204,7 +204,10 @@ impl Deliveries {
         let mut swept = false;
         loop {
             if let Ok(known) = self.handle.query(WebhooksKnown, Caller::ANYBODY).await {
-                swept = self.settle(known, &role, swept).await;
+                if !std::mem::replace(&mut swept, true) {
+                    self.sweep(&known);
+                }
+                self.settle(known, &role).await;
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -219,8 +222,8 @@ impl Deliveries {
         }
     }
 
-    /// Begins the tasks of new webhooks and ends those of webhooks that were removed.
-    async fn settle(&self, known: Vec<KnownWebhook>, role: &watch::Sender<Role>, swept: bool) -> bool {
+    /// Starts a task for each new webhook, and ends the tasks of webhooks that were removed.
+    async fn settle(&self, known: Vec<KnownWebhook>, role: &watch::Sender<Role>) {
         if !known.is_empty()
             && let Ok(cluster) = self.handle.operate(ClusterCommand::Show).await
         {
@@ -238,13 +241,9 @@ impl Deliveries {
             let _ = task.await;
             self.forget(id);
         }
-        if !swept {
-            self.sweep(&known);
-        }
         for known in known {
             self.see(known, role);
         }
-        true
     }
 
     /// Removes the files of webhooks that were removed while the node was away.
@@ -259,6 +258,7 @@ impl Deliveries {
         }
     }
 
+    /// Tells the task of a webhook of a change, or starts the task.
     fn see(&self, known: KnownWebhook, role: &watch::Sender<Role>) {
         let id = known.id;
         let mut tasks = self.tasks();

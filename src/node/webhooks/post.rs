@@ -14,20 +14,20 @@ use crate::crdt::Hook;
 /// Bytes of an answer that are read at most. The answer says nothing that is needed; reading it keeps the connection.
 const MOST_READ: usize = 16 << 10;
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
-    /// The receiver has it.
+    /// The receiver has taken the event.
     Delivered(StatusCode),
     /// The receiver wants no more events (410).
     Gone,
-    /// It may not have it.
+    /// The receiver may not have the event.
     Failed {
         /// The status of its answer; none where it gave none.
         status: Option<StatusCode>,
-        /// Why, in words.
+        /// The reason, in words.
         why: String,
-        /// The pause that it asked for, in milliseconds.
+        /// The pause that the receiver asked for, in milliseconds; 0 where it asked for none.
         after: u64,
     },
 }

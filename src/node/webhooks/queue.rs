@@ -1,4 +1,4 @@
-//! Decides which events of a webhook are attempted when. It sends nothing and asks for no time.
+//! Decides which events of a webhook are attempted when. It sends nothing, and its callers give it the time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What became of a failed attempt.
+/// What a failed attempt means for its event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Failed {
     /// The event is attempted again.
@@ -67,7 +67,8 @@ pub(super) fn begin(place: &mut Place, now: Millis) -> Vec<Item> {
     begun
 }
 
-/// Returns when the next event is due that nothing else holds up; none where nothing waits but what is under way.
+/// Returns when the next attempt is due. Only the first event of each registration is considered, and none that is under
+/// way already; none where there is no such event.
 pub(super) fn next_due(place: &Place) -> Option<Millis> {
     let mut seen = BTreeSet::new();
     let first = place.waiting.iter().filter(|item| seen.insert(item.registration));

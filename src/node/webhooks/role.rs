@@ -2,7 +2,7 @@
 //!
 //! The member with the least id takes over the nodes that are out for good. When one goes out it reads its feed once more
 //! from the beginning for the events of that node, because it cannot know what was delivered of them. It never gives a
-//! node back: where a newcomer has a lower id both deliver, and the receiver drops what it knows by its id.
+//! node back: where a newcomer has a lower id both deliver, and the receiver recognizes repetitions by the event's id.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::journal::{Pass, Place};
 use crate::clock::NodeId;
 use crate::model::Cluster;
 
-/// Where a node stands among the members.
+/// The members as a node sees them, from which follows for whom it delivers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Role {
     me: NodeId,

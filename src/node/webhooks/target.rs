@@ -1,4 +1,4 @@
-//! Where deliveries may go, and the HTTP client that takes them there.
+//! The addresses to which events may be delivered, and the HTTP client that delivers them.
 //!
 //! Whoever may make a webhook could otherwise have the node call services of its own network (server-side request
 //! forgery). So addresses of private networks are refused unless the operator allows them: in the URL itself, and for a

@@ -1,4 +1,4 @@
-//! The task of one webhook: it reads the feed, attempts what is due, and writes down where it stands.
+//! The task of one webhook: it reads the feed, makes the attempts that are due, and records its progress.
 
 use std::io;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::clock::Millis;
 use crate::model::{Cursor, Event, EventQuery, Events, MissedEvents, Time, WebhookDelivery};
 use crate::replica::{Caller, EventsAfter, KnownWebhook, Refusal, SetWebhook, WebhookChange};
 
-/// How often a task looks around at least, and writes down where it stands at most. What is delivered within it may be
-/// delivered again after a crash.
+/// The longest time for which a task sleeps, and the shortest between two records of its progress. What was delivered
+/// after the last record is delivered again after a crash.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What a task is asked for.
+/// A request to the task of a webhook.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Deliver the dead letters anew. The answer is their number.
@@ -31,7 +31,7 @@ pub(super) enum Order {
     Dead(oneshot::Sender<Vec<Item>>),
 }
 
-/// What a task works with.
+/// The parts that the task of a webhook works with.
 #[derive(Debug)]
 pub(super) struct Tools {
     pub(super) handle: Handle,
@@ -53,7 +53,7 @@ pub(super) struct Worker {
     dead: Arc<Vec<Item>>,
     attempts: JoinSet<(String, Outcome)>,
     events: watch::Receiver<Cursor>,
-    /// True where the place differs from what is written down.
+    /// True where the place differs from the recorded one.
     changed: bool,
     written: Instant,
     /// True where the feed has more to read.
@@ -63,7 +63,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Reads where the deliveries stand. Where nothing is known they begin with the first event kept that is not older
+    /// Reads the recorded progress. Where there is none, the deliveries begin with the first event kept that is not older
     /// than the webhook.
     pub(super) fn new(tools: Tools) -> io::Result<Self> {
         let events = tools.handle.events();
@@ -129,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// Reads one page, for the nodes that were taken over last or as far as the feed has come.
+    /// Reads one page of the feed: where nodes were taken over, for these first.
     async fn read(&mut self) {
         let room = MOST_WAITING.saturating_sub(self.place.waiting.len());
         if !self.more || room == 0 {
@@ -185,7 +185,7 @@ impl Worker {
         }
     }
 
-    /// Goes on after events that the node keeps no longer, and says so.
+    /// Goes on after events that the node no longer keeps, and reports the gap.
     fn missed(&mut self, after: Cursor, restart: Cursor) {
         let id = self.tools.known.borrow().id;
         tracing::warn!(
@@ -197,7 +197,7 @@ impl Worker {
         self.go_on_after(restart);
     }
 
-    /// Reads a new feed from its beginning, which tells anew what this node accepted.
+    /// Reads a new feed from its beginning. It repeats the events of the registrations that this node accepted.
     fn begin_anew(&mut self, restart: Cursor) {
         self.place.known_from = None;
         let last = self.events.borrow().number;

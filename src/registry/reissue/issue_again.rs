@@ -192,7 +192,7 @@ impl Writer<'_> {
                     self.issue(NameOp::Namespace { namespace, rules });
                 }
             }
-            // So are webhooks.
+            // A change of a webhook is issued anew only where nobody has made a later one.
             NameOp::Webhook { id, hook } => {
                 let set = Webhook::load(self.store, id);
                 if set.is_none_or(|set| set.stamp < void) && !self.reader().has_later_void_webhook(id, void) {

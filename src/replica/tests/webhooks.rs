@@ -1,4 +1,4 @@
-//! Webhooks: set at one node they are at all, and what was said last of one counts.
+//! Tests of webhooks in a cluster: a change at one node reaches all nodes, and the latest change counts.
 
 use super::*;
 use crate::crdt::HookSecret;

@@ -26,7 +26,7 @@ pub enum Fault {
     Name,
     /// The rules of a namespace come from no op that counts, or are older than ones in the logs.
     Namespace,
-    /// What is said of a webhook comes from no op that counts, or is older than what the logs say.
+    /// The state of a webhook comes from no op that counts, or is older than one in the logs.
     Webhook,
     /// The membership ops are not those of the logs.
     Membership,

@@ -148,7 +148,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Whether the latest syncs were slow.
+/// Judges by the latest syncs whether the disk is slow.
 #[derive(Default)]
 struct Pace {
     syncs: u32,
