@@ -43,7 +43,9 @@ pub use self::init::{Founded, InitError};
 #[doc(hidden)]
 pub use self::last_backup::LastBackup;
 pub use self::limits::NodeLimits;
-use self::nearby::DriverRuntime;
+pub(crate) use self::nearby::DriverRuntime;
+#[cfg(test)]
+pub(crate) use self::nearby::Nearby;
 use self::operator::Operator;
 use self::rejoin::WayIn;
 use self::webhooks::Deliveries;
@@ -310,6 +312,7 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle(), limits);
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
+        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
         let last_backup = LastBackup::open(&data_dir);
         let handle = handle.with_watches(&watches).with_last_backup(last_backup.clone());
         let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks);
@@ -324,8 +327,6 @@ impl Node {
             last_backup,
         };
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
-        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
-        let handle = handle.with_nearby(nearby);
         let channels = Channels { disk_events, inputs, calls, backups, stopping };
         let lives = Incarnations { config: replica_config, clocks, transport, join, channels, watches, disk };
         let reception = match lives.start(replica, runtime) {
@@ -335,6 +336,7 @@ impl Node {
                 return Err(error);
             }
         };
+        let handle = handle.with_nearby(nearby);
         Ok((Self { handle, peer_address, operator, limits, stop, ended, deliveries }, reception))
     }
 

@@ -16,11 +16,12 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::connection::Connection;
 pub(super) use self::count::network;
 use self::count::{Count, Full};
-use self::quick::Place;
 pub use self::terms::Connections;
 pub(super) use self::terms::Peer;
 use super::shared::Shared;
@@ -34,6 +35,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// The routes, and the node that answers them.
+#[derive(Clone)]
 pub(super) struct Routes {
     pub(super) all: Router,
     pub(super) node: Handle,
@@ -42,7 +44,7 @@ pub(super) struct Routes {
 /// Serves the routes until `shutdown` resolves, with TLS where it is configured. Then it calls `stopping`, and gives
 /// requests under way a few seconds.
 ///
-/// A connection without TLS is served on the driver's thread, where that runs as it should (see `quick`).
+/// A connection without TLS may be served on the driver's thread (see `quick`).
 ///
 /// # Errors
 /// It returns none at present: a failure to accept a connection may pass.
@@ -56,6 +58,7 @@ pub(super) async fn run(
 ) -> io::Result<()> {
     let count = Arc::new(Count::new(limits.clone()));
     let (graceful, mut tasks) = (GracefulShutdown::new(), JoinSet::new());
+    let (ending, ended) = watch::channel(());
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -64,18 +67,13 @@ pub(super) async fn run(
                 Ok((stream, address)) => match count.enter(address.ip()) {
                     Ok(ticket) => {
                         let (peer, acceptor) = (Peer(address.ip()), tls.as_ref().map(Tls::acceptor));
-                        let terms = (routes.all.clone(), limits.get(), graceful.watcher());
-                        let nearby = routes.node.nearby().filter(|_| acceptor.is_none());
-                        let place = nearby.map_or(Place::Anywhere, |_| Place::beside_driver());
-                        let serving = async move {
-                            let (routes, limits, watcher) = terms;
-                            connection::serve(stream, peer, routes, limits, acceptor, watcher, place).await;
+                        let (limits, ended) = (limits.get(), ended.clone());
+                        let connection = Connection { stream, peer, limits, tls: acceptor, ended };
+                        let (routes, watcher) = (routes.clone(), graceful.watcher());
+                        tasks.spawn(async move {
+                            connection.serve(routes, watcher).await;
                             drop(ticket);
-                        };
-                        match nearby {
-                            Some(nearby) => nearby.spawn(&mut tasks, serving),
-                            None => tasks.spawn(serving),
-                        };
+                        });
                     }
                     // Over TLS an answer needs a handshake first, and that costs too much for a client that is turned
                     // away.
@@ -91,7 +89,7 @@ pub(super) async fn run(
             Some(_) = tasks.join_next() => {}
         }
     }
-    drop(listener);
+    drop((listener, ending));
     stopping();
     // Requests that are not done by then are dropped with their tasks.
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;

@@ -35,7 +35,7 @@ use crate::model::{
     Registration, Registrations, ReplacesBody, Status, WaitReason, Waiting,
 };
 use crate::model::{EventQuery, NDJSON, OwnerPlace, ProblemType, RejectedBy, Scope, Time};
-use crate::node::{Backup, LastBackup};
+use crate::node::{Backup, DriverRuntime, LastBackup, Nearby};
 use crate::replica::any::{Answer, Answered as Reply, Request};
 use crate::replica::{self, AwaitFinal, Caller, ClusterCommand, Command, NameOf, Refusal, RegistrationsOf};
 use crate::store::{SnapshotPart, Write};
@@ -56,6 +56,8 @@ struct Fake {
     whole_backups: Arc<AtomicBool>,
     /// The node's data directory. It has the record of the last backup alone.
     dir: tempfile::TempDir,
+    /// The thread on which a node's driver would run.
+    nearby: Nearby,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
 }
@@ -133,10 +135,13 @@ impl Fake {
         let dir = tempfile::tempdir().unwrap();
         let admin = FakeAdmin::in_dir(dir.path());
         let (handle, whole_backups) = (handle.with_last_backup(admin.last.clone()), Arc::clone(&admin.whole));
+        let (runtime, nearby) = DriverRuntime::new().unwrap();
+        std::thread::spawn(move || runtime.run_out());
+        let handle = handle.with_nearby(nearby.clone());
         let server = tokio::spawn(serve(listener, handle, Arc::new(admin), doors, shutdown));
         let http = http().build().unwrap();
         let client = Client::new(&base).unwrap();
-        Self { base, http, client, asked, callers, latest, whole_backups, dir, stop, server }
+        Self { base, http, client, asked, callers, latest, whole_backups, dir, nearby, stop, server }
     }
 
     async fn get(&self, path: &str) -> Response {

@@ -71,7 +71,7 @@ impl Handle {
 
     /// The same handle, with the thread of the driver.
     #[must_use]
-    pub(super) fn with_nearby(self, nearby: Nearby) -> Self {
+    pub(crate) fn with_nearby(self, nearby: Nearby) -> Self {
         Self { nearby: Some(nearby), ..self }
     }
 

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -98,7 +99,6 @@ pub struct DiskStore {
     segment_bytes: u64,
     shared: Arc<Shared>,
     failer: Failer,
-    commits: Commits,
     // Fields are dropped in the order of their declaration, so the committer stops before the ingester.
     committer: Committer,
     ingester: Ingester,
@@ -157,7 +157,6 @@ impl DiskStore {
             segment_bytes: options.segment_bytes,
             shared,
             failer,
-            commits: options.commits,
             committer,
             ingester,
             _lock: lock,
@@ -183,6 +182,13 @@ impl DiskStore {
     #[must_use]
     pub fn take_syncs(&self) -> Vec<Duration> {
         self.shared.take_syncs()
+    }
+
+    /// Returns the time before which its owner should write nothing more, because the tables lag behind; none where it may
+    /// write.
+    #[must_use]
+    pub fn rests_until(&self) -> Option<Instant> {
+        self.committer.rests_until()
     }
 
     /// The sizes of the store on disk.
@@ -391,7 +397,7 @@ impl Store for DiskStore {
         let memory = self.current.bytes() - self.committed_memory;
         self.committed_memory = self.current.bytes();
         self.shared.add_written(memory);
-        if !self.committer.commit(Written { rows, memory }, self.commits) && self.shared.failure().is_none() {
+        if !self.committer.commit(Written { rows, memory }) && self.shared.failure().is_none() {
             self.failer.fail("the committer", &"its thread has ended");
         }
         self.forget();

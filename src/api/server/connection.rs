@@ -23,7 +23,8 @@ use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::quick::{Place, answered_on};
+use super::Routes;
+use super::quick::{Place, answered_on, begins_quick};
 use super::terms::{Connections, Peer};
 use crate::api::tls::HTTP2;
 
@@ -38,16 +39,38 @@ const MOST_STREAMS: u32 = 256;
 /// The maximum size of a request's headers over HTTP/2, in bytes.
 const MAX_HEADERS: u32 = 64 << 10;
 
+/// A connection that was accepted.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+    pub(super) limits: Connections,
+    /// None for a connection without TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Closes once the node stops.
+    pub(super) ended: watch::Receiver<()>,
+}
+
+impl Connection {
+    /// Serves the connection until it ends: on the driver's thread where it begins with a call that is quickly answered.
+    pub(super) async fn serve(mut self, routes: Routes, watcher: Watcher) {
+        if self.tls.is_some() {
+            return serve(self, routes.all, watcher, Place::Anywhere).await;
+        }
+        let begins_quick = tokio::select! {
+            begins_quick = begins_quick(&self.stream, self.limits.headers_within) => begins_quick,
+            _ = self.ended.changed() => None,
+        };
+        let Some(begins_quick) = begins_quick else { return };
+        match routes.node.nearby().filter(|_| begins_quick) {
+            None => serve(self, routes.all, watcher, Place::Anywhere).await,
+            Some(nearby) => nearby.run(serve(self, routes.all, watcher, Place::beside_driver())).await,
+        }
+    }
+}
+
 /// Serves one connection until it ends, with TLS where there is an acceptor.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: Peer,
-    routes: Router,
-    limits: Connections,
-    tls: Option<TlsAcceptor>,
-    watcher: Watcher,
-    place: Place,
-) {
+async fn serve(connection: Connection, routes: Router, watcher: Watcher, place: Place) {
+    let Connection { stream, peer, limits, tls, .. } = connection;
     let stream = match here(stream, &place) {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!("cannot take over a connection of {}: {error}", peer.0),

@@ -166,3 +166,45 @@ async fn one_token_does_not_have_all_streams() {
     assert_eq!(begin("a").await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(begin("ops").await, StatusCode::OK);
 }
+
+/// A disk that hangs holds the driver's thread.
+#[tokio::test]
+async fn a_driver_that_is_held_up_silences_no_probe() {
+    let fake = fake(Connections::default()).await;
+    // This connection is served on the driver's thread.
+    let mut claiming = fake.connect().await;
+    let claim = b"GET /v1/registrations/00000000-0000-0000-0000-000000000007 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    claiming.write_all(claim).await.unwrap();
+    assert!(some_answer(&mut claiming).await.starts_with("HTTP/1.1 200"));
+    let mut probing = fake.connect().await;
+    let probe = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    probing.write_all(probe).await.unwrap();
+    assert!(some_answer(&mut probing).await.starts_with("HTTP/1.1 200"));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (tell_held, held) = oneshot::channel();
+    let nearby = fake.nearby.clone();
+    let holding = tokio::spawn(async move {
+        let hold = async move {
+            tell_held.send(()).unwrap();
+            // It ends with an error once the other end is dropped.
+            let _ = released.recv();
+        };
+        nearby.run(hold).await;
+    });
+    held.await.unwrap();
+    claiming.write_all(claim).await.unwrap();
+    for mut stream in [probing, fake.connect().await] {
+        stream.write_all(probe).await.unwrap();
+        assert!(some_answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(claiming.try_read(&mut [0; 1]).unwrap_err().kind(), io::ErrorKind::WouldBlock, "the driver is held");
+    drop(release);
+    assert!(some_answer(&mut claiming).await.starts_with("HTTP/1.1 200"));
+    holding.await.unwrap();
+}
+
+async fn some_answer(stream: &mut TcpStream) -> String {
+    let mut said = [0; 4096];
+    let count = tokio::time::timeout(DEADLINE, stream.read(&mut said)).await.expect("there is an answer").unwrap();
+    String::from_utf8_lossy(&said[..count]).into_owned()
+}
