@@ -48,7 +48,7 @@ pub(crate) enum Place {
     /// A reader: it takes all that members have, issues and promises nothing, and is never admitted.
     Reader {
         /// True where it has got the key of private names. It takes no ops before.
-        told: bool,
+        has_key: bool,
     },
     /// A member that was asked to leave, and hands over what it has acknowledged.
     Leaving(Leaving),
@@ -66,7 +66,7 @@ pub(crate) enum Place {
 impl Place {
     /// Returns the place of a node with a state of which its logs say nothing.
     fn first(reads: bool) -> Self {
-        if reads { Self::Reader { told: false } } else { Self::Waiting(Lacks::Both) }
+        if reads { Self::Reader { has_key: false } } else { Self::Waiting(Lacks::Both) }
     }
 }
 
@@ -131,7 +131,7 @@ impl Phase {
     /// private names.
     pub(crate) fn is_untold(&self) -> bool {
         matches!(self.lacks(), Some(Lacks::Both | Lacks::Secrets))
-            || matches!(self.place(), Some(Place::Reader { told: false }))
+            || matches!(self.place(), Some(Place::Reader { has_key: false }))
     }
 
     /// Returns true where the node has a whole state of the cluster.
@@ -313,7 +313,7 @@ impl Phase {
     /// The reader has got the key of private names: it takes ops from now on.
     pub(super) fn learn_key(&mut self) -> bool {
         match self.place_mut() {
-            Some(Place::Reader { told }) => !std::mem::replace(told, true),
+            Some(Place::Reader { has_key }) => !std::mem::replace(has_key, true),
             _ => false,
         }
     }

@@ -262,7 +262,7 @@ impl<S: Store> Replica<S> {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
-        // The disk writes the batch meanwhile.
+        // Where another thread syncs the batch, it does so meanwhile.
         self.read();
         self.answer_confirmed();
         self.outbox.extend(last_word);

@@ -2,7 +2,7 @@
 
 use crate::store::{Batch, StoreFailure};
 
-/// An event of the committer.
+/// What a store tells its owner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DiskEvent {
     /// All batches up to this one are durable. The numbers rise, and some are skipped.
