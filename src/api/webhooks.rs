@@ -137,7 +137,7 @@ pub(super) async fn dead_letters(State(api): State<Arc<Api>>, Found(known): Foun
 }
 
 /// Returns the view of a webhook that callers get. It has no secrets.
-fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) -> Webhook {
+fn shown(api: &Api, KnownWebhook { id, stamp, stopped, is_final, hook }: KnownWebhook) -> Webhook {
     let delivery = api.admin.deliveries().and_then(|deliveries| deliveries.status(id));
     Webhook {
         deliver: if hook.all { Deliver::All } else { Deliver::Accepted },
@@ -146,7 +146,7 @@ fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) ->
         is_final,
         old_secret_until: hook.previous.map(|(_, until)| Time(until)),
         delivery,
-        ..Webhook::new(id, hook.url, Time(hook.created), Time::from(stamp.hlc))
+        ..Webhook::new(id, hook.url, Time(hook.created), Time::from(stopped.unwrap_or(stamp).hlc))
     }
 }
 
