@@ -180,9 +180,7 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
         _ => {}
     }
     let restored = fill(file, &making, rows).and_then(|restored| {
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let named = std::fs::rename(&making, dir).and_then(|()| files::sync_dir(parent));
-        named.map(|()| restored).map_err(write)
+        files::rename(&making, dir).map(|()| restored).map_err(write)
     });
     if restored.is_err() {
         // The removal fails where the directory was renamed already or was never made.

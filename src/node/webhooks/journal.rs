@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -104,13 +104,8 @@ impl Journal {
 
     /// Removes the files.
     pub(super) fn remove(&self) -> io::Result<()> {
-        for kind in ["json", "dead.json"] {
-            match fs::remove_file(self.path(kind)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        files::remove(&self.path("json"))?;
+        files::remove(&self.path("dead.json"))
     }
 
     fn path(&self, kind: &str) -> PathBuf {
@@ -119,16 +114,7 @@ impl Journal {
 
     fn write<T: Serialize + ?Sized>(&self, kind: &str, value: &T) -> io::Result<()> {
         files::private_dir(&self.dir)?;
-        let (path, fresh) = (self.path(kind), self.path(&format!("{kind}.new")));
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = files::private_file(&fresh)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        files::sync_dir(&self.dir)
+        files::replace(&self.path(kind), &serde_json::to_vec(value)?)
     }
 }
 
@@ -180,6 +166,10 @@ mod tests {
         journal.save_dead(std::slice::from_ref(&item)).unwrap();
         assert_eq!((journal.place().unwrap(), journal.dead().unwrap()), (Some(place), vec![item]));
         assert_eq!(known(&dir).unwrap(), BTreeSet::from([id]));
+        // A crash has left a part of each file.
+        for torn in ["json.new", "dead.json.new"] {
+            fs::write(dir.join(format!("{id}.{torn}")), "torn").unwrap();
+        }
         journal.remove().unwrap();
         assert!(known(&dir).unwrap().is_empty());
     }
