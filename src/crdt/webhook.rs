@@ -93,7 +93,8 @@ impl Webhook {
     #[must_use]
     pub fn contradicts(&self, theirs: &Self) -> bool {
         let sets_other = self.stamp == theirs.stamp && (self.seq, &self.hook) != (theirs.seq, &theirs.hook);
-        let stops_other = self.stop.zip(theirs.stop).is_some_and(|(ours, theirs)| ours.stamp == theirs.stamp && ours != theirs);
+        let stops_other =
+            self.stop.zip(theirs.stop).is_some_and(|(ours, theirs)| ours.stamp == theirs.stamp && ours != theirs);
         sets_other || stops_other
     }
 

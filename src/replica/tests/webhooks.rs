@@ -58,14 +58,18 @@ fn a_stop_undoes_no_change_that_was_made_meanwhile() {
     let made = cluster.set_hook(1, 7, create("https://a.example.org/")).unwrap();
     cluster.set_hook(1, 8, create("https://a.example.org/")).unwrap();
     cluster.pass(200);
-    let moved = WebhookChange::Change { url: Some("https://b.example.org/".into()), all: None, types: None, active: None };
+    cluster.cut(1, 2);
+    cluster.cut(1, 3);
+    let moved =
+        WebhookChange::Change { url: Some("https://b.example.org/".into()), all: None, types: None, active: None };
     let moved = cluster.set_hook(1, 7, moved).unwrap();
     let stopped = cluster.set_hook(2, 7, WebhookChange::Stop { version: made.stamp }).unwrap();
     assert!(!stopped.hook.active && stopped.stopped.is_some());
     let known = cluster.hooks(3).into_iter().find(|known| known.id == Uuid::from_u128(8)).unwrap();
     cluster.set_hook(3, 8, WebhookChange::Stop { version: known.stamp }).unwrap();
     cluster.set_hook(1, 8, WebhookChange::Remove).unwrap();
-    cluster.pass(200);
+    cluster.heal();
+    cluster.pass(5000);
     for n in 1..=3 {
         let known = cluster.hooks(n);
         assert_eq!((known.len(), &known[0].hook, known[0].stopped), (1, &moved.hook, None), "n{n}");
