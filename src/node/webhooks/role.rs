@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::journal::{Pass, Place};
-use crate::clock::NodeId;
+use crate::clock::{Millis, NodeId};
 use crate::model::Cluster;
 
 /// The members as a node sees them, from which follows for whom it delivers.
@@ -23,6 +23,8 @@ pub(super) struct Role {
     present: BTreeSet<u64>,
     /// The nodes that are out for good.
     out: BTreeSet<NodeId>,
+    /// The earliest acceptance of a registration that is not decided here.
+    pub(super) undecided: Option<Millis>,
 }
 
 impl Role {
@@ -34,6 +36,7 @@ impl Role {
             first: cluster.first == Some(cluster.node),
             present: members().map(NodeId::key_part).collect(),
             out: cluster.evicted.iter().map(|cut| cut.node).collect(),
+            undecided: cluster.undecided_since.map(|since| since.0),
         }
     }
 
@@ -72,6 +75,7 @@ mod tests {
             first: members.first() == Some(&me),
             present: members.iter().map(|number| node(number).key_part()).collect(),
             out: out.iter().map(node).collect(),
+            undecided: None,
         }
     }
 
