@@ -1,11 +1,9 @@
 //! Files and directories that only their owner can read. The files of forename contain keys, secrets, and names that
 //! people typed.
 
-#[cfg(unix)]
-use std::fs;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
-use std::path::Path;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// Makes a directory for its owner only, and also the directories above it that do not exist. An existing directory
 /// keeps its permissions.
@@ -37,6 +35,45 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = dir;
     Ok(())
+}
+
+/// Writes a file that only its owner can read and write, in the place of one that may be there. After a crash the file is
+/// the new one or the old one, and after the return it is the new one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = unfinished(path);
+    remove_if_there(&fresh)?;
+    let mut file = private_file(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    drop(file);
+    rename(&fresh, path)
+}
+
+/// Returns the file that [`replace`] writes before it renames it.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Removes a file that [`replace`] has written, and what a crash has left of an unfinished one. There may be neither.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    remove_if_there(&unfinished(path))?;
+    remove_if_there(path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a file or a directory within its directory, durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Returns the permissions of a directory where others than its owner have any. Returns none where they cannot be read.
@@ -85,6 +122,23 @@ mod tests {
         drop(private_file(&file).unwrap());
         assert_eq!(mode(&file), 0o600);
         assert!(private_file(&file).is_err(), "it is not written over");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_is_its_owners_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("state.json");
+        // A crash has left a part of a file.
+        fs::write(root.path().join("state.json.new"), "torn").unwrap();
+        for content in ["one", "another"] {
+            replace(&file, content.as_bytes()).unwrap();
+            assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), (content, 0o600));
+        }
+        fs::write(root.path().join("state.json.new"), "torn").unwrap();
+        remove(&file).unwrap();
+        remove(&file).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        assert!(replace(&root.path().join("gone/state.json"), b"").is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-pub(crate) use self::scrape::{Format, Scraped};
+pub(crate) use self::scrape::{Format, Measured, Scraped};
 use crate::replica::Tally;
 use crate::store::disk::Sizes;
 

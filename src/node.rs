@@ -315,7 +315,7 @@ impl Node {
         let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
         let last_backup = LastBackup::open(&data_dir);
         let handle = handle.with_watches(&watches).with_last_backup(last_backup.clone());
-        let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks);
+        let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks, config.reader);
         let operator = Operator {
             deliveries: Arc::clone(&deliveries),
             identity: own_identity,

@@ -40,6 +40,7 @@ pub(crate) fn ask(ask: &Ask) -> String {
         }
         Ask::Webhook(Errand::Rotate(number, _)) => format!("give webhook {number} another secret"),
         Ask::Webhook(Errand::Remove(number)) => format!("remove webhook {number}"),
+        Ask::Webhook(Errand::Stop(number)) => format!("stop the version of webhook {number} that was seen last"),
         Ask::Leave => "leave the cluster".to_owned(),
         Ask::Import(_, count, metadata) => format!("register {count} names at once, {metadata} bytes each"),
     }

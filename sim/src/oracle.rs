@@ -73,6 +73,11 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
             Body::Name(NameOp::Webhook { id, hook }) => {
                 model.webhooks.insert(*id, (*stamp, hook.as_deref().cloned()));
             }
+            Body::Name(NameOp::StopWebhook { id, version }) => {
+                // The version may be void, so that nothing is known of the webhook.
+                let (set, hook) = model.webhooks.entry(*id).or_default();
+                hook.iter_mut().filter(|_| set == version).for_each(|hook| hook.active = false);
+            }
             _ => {}
         }
     }

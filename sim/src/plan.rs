@@ -4,6 +4,9 @@
 mod lie;
 mod trouble;
 
+use std::collections::BTreeMap;
+
+use forename::clock::Stamp;
 use forename::crdt::HookSecret;
 use forename::name::{Profile, Rules};
 use forename::replica::{AwaitFinal, GossipLimits, SetWebhook, WebhookChange};
@@ -336,12 +339,16 @@ pub enum Errand {
     Rotate(u8, u8),
     /// Removes the webhook of this number.
     Remove(u8),
+    /// Stops the version of the webhook of this number that an operator saw last. It may have been changed since.
+    Stop(u8),
 }
 
 impl Errand {
-    /// Returns the request.
+    /// Returns the request; none where it is about a version and nobody has seen one. `seen` has the stamps of the versions
+    /// that were seen last.
     #[must_use]
-    pub fn request(self) -> SetWebhook {
+    pub fn request(self, seen: &BTreeMap<Uuid, Stamp>) -> Option<SetWebhook> {
+        let id = |number: u8| Uuid::from_u128(u128::from(number));
         let secret = |number| HookSecret([number; 32]);
         let (number, change) = match self {
             Self::Make(number) => {
@@ -354,8 +361,9 @@ impl Errand {
             }
             Self::Rotate(number, other) => (number, WebhookChange::Rotate { secret: secret(other), keep: 1000 }),
             Self::Remove(number) => (number, WebhookChange::Remove),
+            Self::Stop(number) => (number, WebhookChange::Stop { version: *seen.get(&id(number))? }),
         };
-        SetWebhook { id: Uuid::from_u128(u128::from(number)), change }
+        Some(SetWebhook { id: id(number), change })
     }
 }
 

@@ -212,7 +212,7 @@ pub(super) async fn metrics(
     let cluster = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await;
     let cluster = cluster.ok().and_then(Result::ok);
     let version = env!("CARGO_PKG_VERSION");
-    let webhooks = api.admin.deliveries().map(Deliveries::all).unwrap_or_default();
+    let webhooks = api.admin.deliveries().map(Deliveries::measured).unwrap_or_default();
     let last_backup = api.handle.last_backup();
     let scraped = Scraped { version, cluster: cluster.as_ref(), last_backup, queued: api.admin.queued(), webhooks };
     let text = api.handle.metrics().scrape(&scraped, format);

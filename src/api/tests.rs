@@ -239,6 +239,7 @@ fn cluster_view(member: bool) -> Cluster {
         readers: Vec::new(),
         time: Time(Millis(1_700_000_000_001)),
         members: vec![view(NODE, None), view(NodeId(0xdef), Some(Time(Millis(1_700_000_000_000))))],
+        first: Some(NODE),
         watermark: Hlc((1_700_000_000_000 << 16) + 1),
         pending: 1,
         waiting_for: vec![Waiting {

@@ -17,7 +17,7 @@ use crate::model::{
     DeadLetters, Deliver, EventKind, EventType, Problem, ProblemType, Replayed, RotationBody, Span, Time, Webhook,
     WebhookBody, WebhookPatch, Webhooks,
 };
-use crate::node::webhooks::{Deliveries, secret_text};
+use crate::node::webhooks::{Deliveries, origin, secret_text};
 use crate::replica::{KnownWebhook, Refusal, SetWebhook, WebhookChange, WebhooksKnown};
 
 /// The id of a webhook in the path of a call that takes no parameters.
@@ -82,7 +82,8 @@ pub(super) async fn make(
     let made = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
     let made = Webhook { secret: Some(secret_text(&secret)), ..shown(&api, made) };
     let answer = ([(header::LOCATION, format!("/v1/webhooks/{id}"))], json(StatusCode::CREATED, &made));
-    Ok(Change::of(&body).made(secretly(answer.into_response())))
+    let recorded = WebhookBody { url: origin(&body.url), ..body };
+    Ok(Change::of(&recorded).made(secretly(answer.into_response())))
 }
 
 pub(super) async fn change(
@@ -98,7 +99,8 @@ pub(super) async fn change(
         active: patch.active,
     };
     let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
-    Ok(Change::of(&patch).made(json(StatusCode::OK, &shown(&api, changed))))
+    let recorded = WebhookPatch { url: patch.url.as_deref().map(origin), ..patch };
+    Ok(Change::of(&recorded).made(json(StatusCode::OK, &shown(&api, changed))))
 }
 
 /// Gives a webhook another secret, and answers with it.
@@ -137,7 +139,7 @@ pub(super) async fn dead_letters(State(api): State<Arc<Api>>, Found(known): Foun
 }
 
 /// Returns the view of a webhook that callers get. It has no secrets.
-fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) -> Webhook {
+fn shown(api: &Api, KnownWebhook { id, stamp, stopped, is_final, hook }: KnownWebhook) -> Webhook {
     let delivery = api.admin.deliveries().and_then(|deliveries| deliveries.status(id));
     Webhook {
         deliver: if hook.all { Deliver::All } else { Deliver::Accepted },
@@ -146,7 +148,7 @@ fn shown(api: &Api, KnownWebhook { id, stamp, is_final, hook }: KnownWebhook) ->
         is_final,
         old_secret_until: hook.previous.map(|(_, until)| Time(until)),
         delivery,
-        ..Webhook::new(id, hook.url, Time(hook.created), Time::from(stamp.hlc))
+        ..Webhook::new(id, hook.url, Time(hook.created), Time::from(stopped.unwrap_or(stamp).hlc))
     }
 }
 
@@ -165,7 +167,8 @@ fn deliveries(api: &Api) -> Result<&Deliveries, Box<Problem>> {
 }
 
 fn not_begun() -> Box<Problem> {
-    let detail = "this node has not begun to deliver to the webhook, which takes a moment; nothing was done, ask again";
+    let detail = "this node has not begun to deliver to the webhook, which takes a moment, and a reader never does; nothing was \
+                  done, ask again or ask a member";
     let problem = Problem::new(ProblemType::Unavailable, detail.to_owned());
     Box::new(Problem { retry_after: Some(1), ..problem })
 }

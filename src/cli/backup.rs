@@ -82,16 +82,11 @@ async fn take(client: &Client, path: &Path, part: &Path) -> Result<BackupTaken, 
     let (head, rows) = check(part).map_err(|error| {
         Failure::failed(format!("no backup was taken: what the node sent is not whole, as {error}"))
     })?;
-    fs::rename(part, path).and_then(|()| sync_parent(path)).map_err(failed)?;
+    files::rename(part, path).map_err(failed)?;
     Ok(BackupTaken { file: path.to_owned(), node: head.node, time: Time(head.time), rows, bytes })
 }
 
 fn check(file: &Path) -> Result<(Head, u64), BackupError> {
     let (reader, head) = Reader::open(io::BufReader::new(File::open(file)?))?;
     Ok((head, reader.check()?))
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    files::sync_dir(parent.unwrap_or(Path::new(".")))
 }

@@ -7,7 +7,7 @@ use super::gc::{is_twin, run_of};
 use super::op::{Claim, NameOp};
 use super::orphan_ops::Early;
 use super::record::{EndReason, Namespace, Registration, stamp_of_id};
-use super::webhook::Webhook;
+use super::webhook::{Stop, Webhook};
 use crate::clock::{Hlc, Stamp};
 use crate::model::Seq;
 use crate::name::Rules;
@@ -53,7 +53,13 @@ impl Lattice {
                 Effects::default()
             }
             NameOp::Webhook { id, hook } => {
-                self.set_webhook(store, *id, &Webhook { stamp, seq, hook: hook.as_deref().cloned() });
+                let set = Webhook { stamp, seq, hook: hook.as_deref().cloned(), stop: None };
+                self.join_webhook(store, *id, &set);
+                Effects::default()
+            }
+            NameOp::StopWebhook { id, version } => {
+                let stop = Some(Stop { version: *version, stamp, seq });
+                self.join_webhook(store, *id, &Webhook { stop, ..Webhook::default() });
                 Effects::default()
             }
         }
@@ -72,10 +78,13 @@ impl Lattice {
         }
     }
 
-    /// Stores the state of a webhook, unless the stored one has a greater stamp.
-    pub(super) fn set_webhook(&self, store: &mut dyn Store, id: Uuid, theirs: &Webhook) {
-        if Webhook::load(store, id).is_none_or(|ours| ours.stamp < theirs.stamp) {
-            theirs.save(store, id);
+    /// Merges a state of a webhook into the stored one.
+    pub(super) fn join_webhook(&self, store: &mut dyn Store, id: Uuid, theirs: &Webhook) {
+        let known = Webhook::load(store, id);
+        let is_new = known.is_none();
+        let mut ours = known.unwrap_or_default();
+        if ours.join(theirs) || is_new {
+            ours.save(store, id);
         }
     }
 

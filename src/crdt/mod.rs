@@ -28,4 +28,4 @@ pub use op::{Claim, ClaimRef, NameOp, Register};
 pub use record::{ClaimRecord, EndReason, Namespace, Registration, id_of_stamp, stamp_of_id};
 pub use state::{ApplyError, Entry, MergeError, State};
 pub use tenures::{ClaimPlace, Followed, Open, Tenures, Vacancy};
-pub use webhook::{Hook, HookSecret, Webhook};
+pub use webhook::{Hook, HookSecret, Stop, Webhook};

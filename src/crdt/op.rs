@@ -45,6 +45,13 @@ pub enum NameOp {
         /// The webhook, in full; none removes it.
         hook: Option<Box<Hook>>,
     },
+    /// Stops one version of a webhook. It counts only as long as no other op has set the webhook since.
+    StopWebhook {
+        /// The webhook's id.
+        id: Uuid,
+        /// The stamp of the op that set the version which is stopped.
+        version: Stamp,
+    },
 }
 
 /// A registration as it is sent to other nodes. It gets all of its names or none.

@@ -159,7 +159,7 @@ impl<S: Store> CvRDT for State<S> {
         }
         for (id, theirs) in rows(&other.store, webhook) {
             let ours = Webhook::load(&self.store, id);
-            if ours.is_some_and(|ours| ours.stamp == theirs.stamp && ours != theirs) {
+            if ours.is_some_and(|ours| ours.contradicts(&theirs)) {
                 return Err(MergeError::TwoOfOneStamp(theirs.stamp));
             }
         }
@@ -179,7 +179,7 @@ impl<S: Store> CvRDT for State<S> {
             self.lattice.set_rules(&mut self.store, &namespace, theirs);
         }
         for (id, theirs) in rows(&other.store, webhook) {
-            self.lattice.set_webhook(&mut self.store, id, &theirs);
+            self.lattice.join_webhook(&mut self.store, id, &theirs);
         }
         self.applied.merge(other.applied);
     }

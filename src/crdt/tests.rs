@@ -252,6 +252,39 @@ fn a_webhook_that_was_removed_does_not_come_back_by_an_earlier_op() {
     assert_eq!(same.validate_merge(&other), Err(MergeError::TwoOfOneStamp(stamp(10, 1))));
 }
 
+fn stop(id: u128, version: Stamp) -> NameOp {
+    NameOp::StopWebhook { id: Uuid::from_u128(id), version }
+}
+
+#[test]
+fn a_stop_counts_for_the_version_that_it_names_alone() {
+    let of = |registry: &Memory| Webhook::load(&registry.store, Uuid::from_u128(1)).unwrap();
+    let set = op(1, 1, 10, webhook(1, Some("one")));
+    let (early, late) = (op(2, 1, 12, stop(1, stamp(10, 1))), op(3, 1, 15, stop(1, stamp(10, 1))));
+    let (mut one, mut other) = (empty(), empty());
+    for entry in [set.clone(), late.clone(), early.clone()] {
+        one.apply(entry);
+    }
+    for entry in [early, late, set] {
+        other.apply(entry);
+    }
+    assert_eq!(of(&one), of(&other));
+    assert_eq!(of(&one).stopped().map(|stop| stop.stamp), Some(stamp(12, 2)));
+    // Another node has changed the URL, or removed the webhook, without knowledge of the stop.
+    let mut changed = one.clone();
+    changed.apply(op(4, 1, 11, webhook(1, Some("two"))));
+    assert_eq!((of(&changed).stopped(), of(&changed).hook.unwrap().url.as_str()), (None, "two"));
+    one.apply(op(4, 1, 11, webhook(1, None)));
+    assert_eq!((of(&one).stopped(), of(&one).hook), (None, None));
+    // A stop of a version that has not arrived waits for it.
+    let mut waits = empty();
+    waits.apply(op(1, 1, 10, webhook(1, Some("one"))));
+    waits.apply(op(2, 1, 30, stop(1, stamp(20, 3))));
+    assert!(of(&waits).stopped().is_none() && of(&waits).hook.is_some());
+    waits.apply(op(3, 1, 20, webhook(1, Some("three"))));
+    assert!(of(&waits).stopped().is_some());
+}
+
 #[test]
 fn the_secret_of_a_webhook_is_not_in_its_debug_output() {
     let shown = format!("{:?}", webhook(1, Some("one")));
@@ -285,6 +318,8 @@ pub(super) fn logs() -> impl Strategy<Value = Vec<Vec<Entry>>> {
 fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> NameOp {
     let some = |n: usize| registrations.get(n % registrations.len().max(1));
     match (kind, some(a)) {
+        // The version may be one that there is, one that comes later, or none.
+        (3, _) if b % 5 == 4 => stop(a as u128 % 2, stamp(1 + b as u64 % 12, a as u64 % 4)),
         (3, _) if b.is_multiple_of(2) => {
             webhook(a as u128 % 2, (!b.is_multiple_of(3)).then_some(["one", "two", "three"][b % 3]))
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::Metrics;
 use crate::clock::NodeId;
-use crate::model::{Cluster, Time, WebhookDelivery};
+use crate::model::{Cluster, Time};
 
 type Floats = Gauge<f64, AtomicU64>;
 
@@ -52,7 +53,18 @@ pub(crate) struct Scraped<'a> {
     /// The number of bytes that wait to be sent, by peer.
     pub(crate) queued: BTreeMap<NodeId, usize>,
     /// The state of this node's deliveries, by webhook.
-    pub(crate) webhooks: BTreeMap<Uuid, WebhookDelivery>,
+    pub(crate) webhooks: BTreeMap<Uuid, Measured>,
+}
+
+/// What is measured of the deliveries to one webhook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Measured {
+    /// Events that were not read yet, and those that wait; none where nothing is delivered for now.
+    pub(crate) lag: Option<u64>,
+    /// Dead letters.
+    pub(crate) dead: u64,
+    /// How often events were not kept any more when they were to be delivered, since the node started.
+    pub(crate) gaps: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -212,22 +224,24 @@ fn register_queues(registry: &mut Registry, cluster: &Cluster, queued: &BTreeMap
 }
 
 /// Registers the state of this node's deliveries, by webhook.
-fn register_webhooks(registry: &mut Registry, webhooks: &BTreeMap<Uuid, WebhookDelivery>) {
+fn register_webhooks(registry: &mut Registry, webhooks: &BTreeMap<Uuid, Measured>) {
     let (lags, dead) = (Family::<ByHook, Gauge>::default(), Family::<ByHook, Gauge>::default());
-    let missed = Family::<ByHook, Gauge>::default();
+    let gaps = Family::<ByHook, Counter>::default();
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    for (id, delivery) in webhooks {
+    for (id, measured) in webhooks {
         let by = ByHook { hook: id.to_string() };
-        lags.get_or_create(&by).set(whole(delivery.lag_events));
-        dead.get_or_create(&by).set(whole(delivery.dead));
-        missed.get_or_create(&by).set(i64::from(delivery.missed.is_some()));
+        if let Some(lag) = measured.lag {
+            lags.get_or_create(&by).set(whole(lag));
+        }
+        dead.get_or_create(&by).set(whole(measured.dead));
+        gaps.get_or_create(&by).inc_by(measured.gaps);
     }
     let help =
         "Events of this node's feed that were not read for the webhook yet, and those that wait for its receiver";
     registry.register("webhook_lag_events", help, lags);
     registry.register("webhook_dead_letters", "Events that this node gave up to deliver to the webhook", dead);
-    let help = "1 where this node no longer kept events when they were to be delivered to the webhook";
-    registry.register("webhook_missed_events", help, missed);
+    let help = "How often this node no longer kept events when they were to be delivered to the webhook";
+    registry.register("webhook_gaps", help, gaps);
 }
 
 #[cfg(test)]
@@ -243,6 +257,26 @@ mod tests {
         let (queued, webhooks) = (BTreeMap::new(), BTreeMap::new());
         let scraped = Scraped { version: "1.2.3", cluster: None, last_backup, queued, webhooks };
         metrics.scrape(&scraped, format).unwrap()
+    }
+
+    /// An alert on these must end: a stopped webhook has no lag, and gaps are counted, so that an alert is on their increase.
+    #[test]
+    fn a_webhook_that_is_stopped_has_no_lag_and_gaps_are_counted() {
+        let (queued, last_backup) = (BTreeMap::new(), None);
+        let (runs, stopped) = (Measured { lag: Some(5), dead: 1, gaps: 2 }, Measured { lag: None, dead: 3, gaps: 0 });
+        let webhooks = BTreeMap::from([(Uuid::from_u128(1), runs), (Uuid::from_u128(2), stopped)]);
+        let scraped = Scraped { version: "1.2.3", cluster: None, last_backup, queued, webhooks };
+        let text = Metrics::default().scrape(&scraped, Format::Prometheus).unwrap();
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for line in [
+            format!("forename_webhook_lag_events{{hook=\"{one}\"}} 5"),
+            format!("forename_webhook_dead_letters{{hook=\"{two}\"}} 3"),
+            format!("forename_webhook_gaps_total{{hook=\"{one}\"}} 2"),
+            format!("forename_webhook_gaps_total{{hook=\"{two}\"}} 0"),
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        assert!(!text.contains(&format!("forename_webhook_lag_events{{hook=\"{two}\"}}")), "{text}");
     }
 
     #[test]

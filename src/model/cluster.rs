@@ -37,6 +37,10 @@ pub struct Cluster {
     pub time: Time,
     /// All members, this node included, by id.
     pub members: Vec<Member>,
+    /// The first member: the one that has been a member for longest. It lets newcomers in, and delivers to webhooks for
+    /// nodes that are out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<NodeId>,
     /// Everything at or below it has arrived.
     #[serde(with = "hlc")]
     #[cfg_attr(feature = "node", schema(value_type = String, pattern = "^[0-9]+[.][0-9]+$"))]

@@ -3,7 +3,7 @@
 //! The time is in a file of the data directory, so that it is known after a restart. It is no row of the store, because
 //! a directory that is made of a backup must not claim to have one, and because the replica does not need it.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, fs};
@@ -71,16 +71,7 @@ impl LastBackup {
         // Nothing that can panic runs under the lock.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.time.send_replace(Some(begun));
-        let unfinished = self.path.with_extension("new");
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = files::private_file(&unfinished)?;
-        writeln!(file, "{begun}")?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &*self.path)?;
-        self.path.parent().map_or(Ok(()), files::sync_dir)
+        files::replace(&self.path, format!("{begun}\n").as_bytes())
     }
 }
 

@@ -179,11 +179,8 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write(error)),
         _ => {}
     }
-    let restored = fill(file, &making, rows).and_then(|restored| {
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let named = std::fs::rename(&making, dir).and_then(|()| files::sync_dir(parent));
-        named.map(|()| restored).map_err(write)
-    });
+    let restored =
+        fill(file, &making, rows).and_then(|restored| files::rename(&making, dir).map(|()| restored).map_err(write));
     if restored.is_err() {
         // The removal fails where the directory was renamed already or was never made.
         let _ = std::fs::remove_dir_all(&making);

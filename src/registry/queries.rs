@@ -14,7 +14,7 @@ mod owner;
 mod views;
 
 pub use self::conflicts::ConflictsOf;
-pub use self::events::EventsAfter;
+pub use self::events::{EventsAfter, RepeatedUntil, SinceMade};
 pub use self::explain::{
     Awaited, ClaimExplanation, ExplainName, ExplainRegistration, NameExplanation, RegistrationExplanation, Rival, Wait,
     WaitFor,

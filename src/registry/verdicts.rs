@@ -40,7 +40,7 @@ impl What {
             NameOp::Release(claim) => Self::Release(Box::new(claim.clone())),
             NameOp::Extend { registration, .. } => Self::Extend(*registration),
             NameOp::Erase { registration } => Self::Erase(*registration),
-            NameOp::Namespace { .. } | NameOp::Webhook { .. } => Self::Other,
+            NameOp::Namespace { .. } | NameOp::Webhook { .. } | NameOp::StopWebhook { .. } => Self::Other,
         }
     }
 }

@@ -56,6 +56,11 @@ pub enum WebhookChange {
     },
     /// Removes the webhook.
     Remove,
+    /// Stops the webhook, unless it was changed since.
+    Stop {
+        /// The stamp of the op that set the version which is stopped.
+        version: Stamp,
+    },
 }
 
 /// A webhook with the op that set it. Only the node itself sees it; callers are shown it without its secrets.
@@ -63,11 +68,13 @@ pub enum WebhookChange {
 pub struct KnownWebhook {
     /// Its id.
     pub id: Uuid,
-    /// The stamp of the op that set it.
+    /// The stamp of the op that set it. It names this version of the webhook.
     pub stamp: Stamp,
-    /// True where that op cannot be lost any more, whoever is evicted.
+    /// The stamp of the op that stops this version; none where there is none.
+    pub stopped: Option<Stamp>,
+    /// True where these ops cannot be lost any more, whoever is evicted.
     pub is_final: bool,
-    /// The webhook.
+    /// The webhook. It is not active where this version is stopped.
     pub hook: Hook,
 }
 
@@ -99,8 +106,19 @@ impl Reader<'_> {
         known
     }
 
-    fn known_webhook(&self, id: Uuid, Webhook { stamp, seq, hook }: Webhook) -> Option<KnownWebhook> {
-        Some(KnownWebhook { id, stamp, is_final: seq <= self.log.decided(stamp.node), hook: hook? })
+    fn known_webhook(&self, id: Uuid, set: Webhook) -> Option<KnownWebhook> {
+        let stop = set.stopped();
+        let Webhook { stamp, seq, hook, .. } = set;
+        let is_final = |stamp: Stamp, seq| seq <= self.log.decided(stamp.node);
+        let mut hook = hook?;
+        hook.active &= stop.is_none();
+        Some(KnownWebhook {
+            id,
+            stamp,
+            stopped: stop.map(|stop| stop.stamp),
+            is_final: is_final(stamp, seq) && stop.is_none_or(|stop| is_final(stop.stamp, stop.seq)),
+            hook,
+        })
     }
 }
 
@@ -116,9 +134,17 @@ impl Writer<'_> {
             return Err(Refusal::NotMember);
         }
         let before = Webhook::load(self.store, id).and_then(|set| self.reader().known_webhook(id, set));
-        let hook = self.changed_hook(id, before.as_ref(), change)?;
+        let op = if let WebhookChange::Stop { version } = change {
+            let known = before.as_ref().ok_or(Refusal::NoWebhook(id))?;
+            if known.stamp != version || known.stopped.is_some() {
+                return Ok(known.clone());
+            }
+            NameOp::StopWebhook { id, version }
+        } else {
+            NameOp::Webhook { id, hook: self.changed_hook(id, before.as_ref(), change)?.map(Box::new) }
+        };
         self.log.may_issue()?;
-        self.issue(NameOp::Webhook { id, hook: hook.map(Box::new) });
+        self.issue(op);
         let after = Webhook::load(self.store, id).and_then(|set| self.reader().known_webhook(id, set));
         after.or(before).ok_or(Refusal::NoWebhook(id))
     }
@@ -144,6 +170,7 @@ impl Writer<'_> {
             }
             (_, None) => return Err(Refusal::NoWebhook(id)),
             (WebhookChange::Remove, Some(_)) => return Ok(None),
+            (WebhookChange::Stop { .. }, Some(hook)) => Hook { active: false, ..hook },
             (WebhookChange::Change { url, all, types, active }, Some(hook)) => Hook {
                 url: url.unwrap_or(hook.url),
                 all: all.unwrap_or(hook.all),

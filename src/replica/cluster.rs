@@ -24,6 +24,7 @@ impl<S: Store> Replica<S> {
             readers: self.log.peers().readers(),
             time: Time(self.now.wall),
             members,
+            first: self.log.membership().first(),
             watermark: self.log.frontiers().watermark(),
             pending: self.registry.verdicts().pending(),
             undecided_since: oldest.map(|(stamp, _)| Time(stamp.hlc.millis())),

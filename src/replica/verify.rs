@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use self::findings::{Fault, Finding, Verification};
 use crate::clock::{Hlc, NodeId, Stamp};
 use crate::codec::DecodeError;
-use crate::crdt::{Claim, NameOp, Namespace, Registration, Webhook};
+use crate::crdt::{Claim, NameOp, Namespace, Registration, Stop, Webhook};
 use crate::log::{Body, Chain, Op, Seq};
 use crate::name::{Pepper, check_namespace};
 use crate::store::schema::{self, Cell, Found, LogKey, NameKey, Owned, OwnerKey, Rows, Span};
@@ -361,20 +361,32 @@ impl<S: Store> Check<'_, S> {
 
     /// Checks that the stored state of each webhook is at least as late as all ops about it in the logs.
     fn webhooks(&mut self, applied: &BTreeMap<NodeId, Seq>) {
-        self.each_readable::<schema::Webhooks>(|check, _, id, Webhook { stamp, seq, .. }| {
-            let counts = applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
-            check.wrong_unless(counts, Fault::Webhook, || format!("webhook {id} is of no op that counts"));
+        self.each_readable::<schema::Webhooks>(|check, _, id, Webhook { stamp, seq, hook, stop }| {
+            let counts = |stamp: Stamp, seq| applied.get(&stamp.node).is_some_and(|applied| seq <= *applied);
+            // A stop may arrive before the version that it stops.
+            let is_empty = seq == 0 && hook.is_none() && stop.is_some();
+            let right = is_empty || counts(stamp, seq);
+            check.wrong_unless(right, Fault::Webhook, || format!("webhook {id} is of no op that counts"));
+            let right = stop.is_none_or(|stop| stop.version >= stamp && counts(stop.stamp, stop.seq));
+            check.wrong_unless(right, Fault::Webhook, || format!("webhook {id} is stopped by no op that counts"));
         });
         self.each::<schema::Log>(|check, found| {
             // Chunks that cannot be read are reported elsewhere.
             for op in found.decode().unwrap_or_default() {
-                let Body::Name(NameOp::Webhook { id, hook }) = &op.body else { continue };
+                let (id, said) = match &op.body {
+                    Body::Name(NameOp::Webhook { id, hook }) => {
+                        let hook = hook.as_deref().cloned();
+                        (id, Webhook { stamp: op.stamp(), seq: op.seq, hook, stop: None })
+                    }
+                    Body::Name(NameOp::StopWebhook { id, version }) => {
+                        let stop = Some(Stop { version: *version, stamp: op.stamp(), seq: op.seq });
+                        (id, Webhook { stop, ..Webhook::default() })
+                    }
+                    _ => continue,
+                };
                 let kept = schema::Webhooks::try_get(check.store, *id);
-                let right = kept.is_some_and(|kept| match kept.stamp.cmp(&op.stamp()) {
-                    Ordering::Less => false,
-                    Ordering::Equal => kept.hook.as_ref() == hook.as_deref() && kept.seq == op.seq,
-                    Ordering::Greater => true,
-                });
+                // A state that includes the op does not change where the op is merged into it once more.
+                let right = kept.is_some_and(|mut kept| !kept.contradicts(&said) && !kept.join(&said));
                 check.wrong_unless(right, Fault::Webhook, || format!("webhook {id} lacks what {} says", op.stamp()));
             }
         });

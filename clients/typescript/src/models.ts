@@ -229,6 +229,9 @@ export interface Cluster {
   evicted: Cut[];
   // The eviction that is under way.
   eviction?: Eviction;
+  // The first member: the one that has been a member for longest. It lets newcomers in, and delivers to
+  // webhooks for nodes that are out.
+  first?: NodeId;
   // Logs of which two nodes hold different ops under one number: an alarm.
   forks?: Fork[];
   // How the node is, in words for its operator.

@@ -245,7 +245,8 @@ fn ask(kind: Kind, slot: Slot, earlier: Slot, dice: &mut Dice, taste: &Taste) ->
 /// Draws a change of one of two webhooks. There are only two, so that changes of the same webhook often meet.
 fn errand(dice: &mut Dice) -> Errand {
     let number = u8::from(dice.percent(50));
-    match dice.below(6) {
+    match dice.below(8) {
+        6 | 7 => Errand::Stop(number),
         0 | 1 => Errand::Make(number),
         2 => Errand::Turn(number, dice.percent(50)),
         3 | 4 => Errand::Rotate(number, 2 + u8::from(dice.percent(50))),

@@ -176,6 +176,7 @@ fn op_row(at: Micros, op: &Op) -> OpRow {
         Body::Name(NameOp::Webhook { id, hook }) => {
             (if hook.is_some() { "webhook" } else { "no webhook" }, id.to_string(), None)
         }
+        Body::Name(NameOp::StopWebhook { id, .. }) => ("stop webhook", id.to_string(), None),
         Body::Name(NameOp::Release(claim)) => ("release", claim.key.clone(), Some(claim.registration)),
         Body::Member(MemberOp::Admit { node, .. }) => ("admit", host(node), None),
         Body::Member(MemberOp::Freeze { node, seq, .. }) => ("freeze", format!("{} at #{seq}", host(node)), None),

@@ -64,6 +64,7 @@ pub(super) fn op_text(op: &Op) -> String {
         Body::Name(NameOp::Namespace { namespace, .. }) => format!("rules for {namespace}"),
         Body::Name(NameOp::Webhook { id, hook: Some(_) }) => format!("webhook {id}"),
         Body::Name(NameOp::Webhook { id, hook: None }) => format!("no webhook {id}"),
+        Body::Name(NameOp::StopWebhook { id, version }) => format!("stop webhook {id} of {version}"),
         Body::Name(NameOp::Release(claim)) => format!("release {}", claim.key),
         Body::Member(MemberOp::Admit { node }) => format!("admit {}", host_text(*node)),
         Body::Member(MemberOp::Freeze { node, seq, .. }) => format!("freeze {} ({node}) at #{seq}", host_text(*node)),

@@ -115,7 +115,7 @@ fn request_of(world: &mut World, ask: &Ask) -> Option<(Call, Request)> {
             let (namespace, rules) = (book.namespace.clone(), Box::new(rules));
             (Call::Other, SetRules { namespace, rules, if_version: None }.into())
         }),
-        Ask::Webhook(errand) => Some((Call::Other, errand.request().into())),
+        Ask::Webhook(errand) => errand.request(&world.clients.webhooks).map(|request| (Call::Other, request.into())),
         Ask::Leave => Some((Call::Other, orders::leave())),
         Ask::Explain(slot) => world.clients.id(*slot).map(|id| (Call::Other, ExplainRegistration::new(id).into())),
         Ask::ExplainName(text) => Some((Call::Other, ExplainName::new(name(text)).into())),

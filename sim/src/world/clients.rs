@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forename::clock::Stamp;
 use forename::model::{Cursor, NameRef, Registration};
 use forename::replica::any::{Answered as Reply, Token};
 use forename::replica::{Charge, Refusal, RegisterRequest};
@@ -48,6 +49,8 @@ pub(crate) struct Clients {
     pub(crate) refusals: BTreeMap<Slot, Refusal>,
     /// The replies to the checks at the end of the run.
     pub(crate) answers: BTreeMap<u64, Reply>,
+    /// The stamps of the versions of webhooks that were answered last.
+    pub(crate) webhooks: BTreeMap<Uuid, Stamp>,
     /// Registrations whose clients turn to another node where theirs is down.
     pub(crate) moving: BTreeSet<Slot>,
 }

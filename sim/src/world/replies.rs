@@ -33,6 +33,10 @@ pub(crate) fn replied(world: &mut World, host: Host, token: Token, reply: Reply)
             told_of_rules(world, host, &view);
             Ok(())
         }
+        Ok(Answer::Webhook(known)) if call == Call::Other => {
+            world.clients.webhooks.insert(known.id, known.stamp);
+            Ok(())
+        }
         Ok(Answer::RegistrationExplanation(explained)) if call == Call::Other => {
             told(world, host, &explained.registration)
         }

@@ -78,27 +78,18 @@ impl Checkpoint {
         }
     }
 
-    /// Writes a new file and renames it, so that the checkpoint is either the new one or the old one.
+    /// Replaces the checkpoint.
     pub(super) fn save(&self, rows: u64, last: &Uuid) -> Result<(), Failure> {
         let Some(path) = &self.0 else { return Ok(()) };
         let text = serde_json::to_vec(&Saved { rows, last: *last }).map_err(io::Error::from);
-        let mut new = path.clone().into_os_string();
-        new.push(".new");
-        let write = |text: Vec<u8>| {
-            files::private(File::options().create(true).write(true).truncate(true)).open(&new)?.write_all(&text)
-        };
-        let written = text.and_then(write).and_then(|()| fs::rename(&new, path));
+        let written = text.and_then(|text| files::replace(path, &text));
         written.map_err(|error| Failure::failed(format!("cannot write the checkpoint {}: {error}", path.display())))
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
         let Some(path) = &self.0 else { return Ok(()) };
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::failed(format!("cannot remove the checkpoint {}: {error}", path.display())))
-            }
-            _ => Ok(()),
-        }
+        let failed = |error| Failure::failed(format!("cannot remove the checkpoint {}: {error}", path.display()));
+        files::remove(path).map_err(failed)
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -32,10 +32,15 @@ pub(super) struct Item {
     pub(super) body: String,
     /// How often its delivery was attempted.
     pub(super) attempts: u32,
-    /// When it was attempted first.
-    pub(super) since: Option<Millis>,
+    /// The sum of the pauses before its attempts, in milliseconds. Time in which the node or the webhook was stopped is no
+    /// part of it.
+    pub(super) tried: u64,
+    /// The pause before the next attempt, in milliseconds.
+    pub(super) pause: u64,
     /// When it is to be attempted next.
     pub(super) due: Millis,
+    /// The receiver has asked that it is not attempted before this time.
+    pub(super) not_before: Millis,
     /// Why the last attempt failed.
     pub(super) error: Option<String>,
     /// True while an attempt is under way.
@@ -59,9 +64,14 @@ pub(super) struct Pass {
 pub(super) struct Place {
     /// How far the feed was read; none for its beginning.
     pub(super) cursor: Option<Cursor>,
-    /// The last event of the feed when this node first knew of the webhook. Later events are delivered whatever their
-    /// time. None where the feed has begun anew since.
+    /// The last event of the feed when this node first knew of the webhook, or of a feed that repeats events, when that was
+    /// done. Later events are delivered whatever their time. None while the feed repeats events.
     pub(super) known_from: Option<u64>,
+    /// True where the feed repeats the events of an earlier one up to `known_from`. Their times are those of the repetition.
+    pub(super) repeats: bool,
+    /// The earliest acceptance of a registration that was undecided when this node first knew of the webhook. Its outcome is
+    /// later than the webhook. None where there was no such registration.
+    pub(super) undecided: Option<Millis>,
     /// Nodes that are out and for which this node delivers.
     pub(super) taken: BTreeSet<NodeId>,
     /// Readings for such nodes that are not done, in order.
@@ -104,13 +114,8 @@ impl Journal {
 
     /// Removes the files.
     pub(super) fn remove(&self) -> io::Result<()> {
-        for kind in ["json", "dead.json"] {
-            match fs::remove_file(self.path(kind)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        files::remove(&self.path("json"))?;
+        files::remove(&self.path("dead.json"))
     }
 
     fn path(&self, kind: &str) -> PathBuf {
@@ -119,16 +124,7 @@ impl Journal {
 
     fn write<T: Serialize + ?Sized>(&self, kind: &str, value: &T) -> io::Result<()> {
         files::private_dir(&self.dir)?;
-        let (path, fresh) = (self.path(kind), self.path(&format!("{kind}.new")));
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = files::private_file(&fresh)?;
-        file.write_all(&serde_json::to_vec(value)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        files::sync_dir(&self.dir)
+        files::replace(&self.path(kind), &serde_json::to_vec(value)?)
     }
 }
 
@@ -167,8 +163,10 @@ mod tests {
             registration: id,
             body: "{}".into(),
             attempts: 3,
-            since: Some(Millis(5)),
+            tried: 5,
+            pause: 4,
             due: Millis(9),
+            not_before: Millis(0),
             error: Some("500".into()),
             under_way: false,
         };
@@ -180,6 +178,10 @@ mod tests {
         journal.save_dead(std::slice::from_ref(&item)).unwrap();
         assert_eq!((journal.place().unwrap(), journal.dead().unwrap()), (Some(place), vec![item]));
         assert_eq!(known(&dir).unwrap(), BTreeSet::from([id]));
+        // A crash has left a part of each file.
+        for torn in ["json.new", "dead.json.new"] {
+            fs::write(dir.join(format!("{id}.{torn}")), "torn").unwrap();
+        }
         journal.remove().unwrap();
         assert!(known(&dir).unwrap().is_empty());
     }

@@ -10,12 +10,14 @@
 //! | `role` | for which nodes a node delivers |
 //! | `queue` | which event is attempted when, and when it is given up |
 //! | `journal` | the files: how far the feed was read, events that wait, dead letters |
+//! | `record` | what of these is not on disk, and in which order it is written |
 //! | `post`, `sign`, `target` | one attempt, its signature, the addresses that are allowed |
 //! | `worker` | the task of one webhook |
 
 mod journal;
 mod post;
 mod queue;
+mod record;
 mod role;
 mod sign;
 mod target;
@@ -23,7 +25,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,10 +37,12 @@ use self::post::{Outcome, TIMEOUT, post};
 use self::queue::Schedule;
 use self::role::Role;
 pub(crate) use self::sign::secret_text;
-pub(crate) use self::target::{TargetError, check};
-use self::worker::{Order, Tools, Worker};
+use self::target::Clients;
+pub(crate) use self::target::{TargetError, check, origin};
+use self::worker::{Order, Standing, Tools, Worker};
 use super::driver::{random, wall};
 use super::handle::Handle;
+use crate::metrics::Measured;
 use crate::model::{DeadLetter, WebhookDelivery, WebhookTest};
 use crate::replica::{Caller, ClusterCommand, KnownWebhook, WebhooksKnown};
 
@@ -54,7 +58,7 @@ pub struct WebhookOptions {
     pub first_pause: Duration,
     /// The longest pause between two attempts.
     pub longest_pause: Duration,
-    /// How long after its first attempt an event is given up.
+    /// How long an event is attempted before it is given up. Time in which the node or the webhook is stopped does not count.
     pub give_up_after: Duration,
     /// How long an attempt may take.
     pub timeout: Duration,
@@ -80,8 +84,10 @@ pub struct Deliveries {
     handle: Handle,
     dir: PathBuf,
     options: WebhookOptions,
-    client: OnceLock<Result<reqwest::Client, String>>,
+    clients: Arc<Clients>,
     tasks: Mutex<BTreeMap<Uuid, Running>>,
+    /// The webhooks whose tasks cannot be started, and why.
+    broken: Mutex<BTreeMap<Uuid, String>>,
     stop: watch::Sender<bool>,
     ended: Mutex<Option<JoinHandle<()>>>,
 }
@@ -91,24 +97,28 @@ pub struct Deliveries {
 struct Running {
     known: watch::Sender<KnownWebhook>,
     orders: mpsc::Sender<Order>,
-    status: watch::Receiver<WebhookDelivery>,
+    status: watch::Receiver<Standing>,
     task: JoinHandle<()>,
 }
 
 impl Deliveries {
-    /// Begins to deliver. The progress is recorded in files in `dir`.
-    pub(super) fn start(handle: Handle, dir: PathBuf, options: WebhookOptions) -> Arc<Self> {
+    /// Begins to deliver. The progress is recorded in files in `dir`. A reader delivers nothing: no registration is
+    /// accepted there.
+    pub(super) fn start(handle: Handle, dir: PathBuf, options: WebhookOptions, is_reader: bool) -> Arc<Self> {
         let deliveries = Arc::new(Self {
             handle,
             dir,
             options,
-            client: OnceLock::new(),
+            clients: Arc::new(Clients::new(options.private_targets, options.timeout)),
             tasks: Mutex::default(),
+            broken: Mutex::default(),
             stop: watch::Sender::new(false),
             ended: Mutex::default(),
         });
-        let task = tokio::spawn(Arc::clone(&deliveries).run());
-        *deliveries.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        if !is_reader {
+            let task = tokio::spawn(Arc::clone(&deliveries).run());
+            *deliveries.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        }
         deliveries
     }
 
@@ -134,12 +144,14 @@ impl Deliveries {
 
     /// Returns the state of the deliveries to a webhook; none where they have not begun.
     pub(crate) fn status(&self, id: Uuid) -> Option<WebhookDelivery> {
-        self.tasks().get(&id).map(|running| running.status.borrow().clone())
+        let running = self.tasks().get(&id).map(|running| running.status.borrow().delivery.clone());
+        let broken = || self.broken().get(&id).cloned();
+        running.or_else(|| Some(WebhookDelivery { last_error: Some(broken()?), ..WebhookDelivery::default() }))
     }
 
-    /// Returns the state of the deliveries to all webhooks.
-    pub(crate) fn all(&self) -> BTreeMap<Uuid, WebhookDelivery> {
-        self.tasks().iter().map(|(id, running)| (*id, running.status.borrow().clone())).collect()
+    /// Returns what is measured of the deliveries to all webhooks.
+    pub(crate) fn measured(&self) -> BTreeMap<Uuid, Measured> {
+        self.tasks().iter().map(|(id, running)| (*id, running.status.borrow().measured())).collect()
     }
 
     /// Delivers the dead letters of a webhook anew. Returns their number; none where there is no such webhook here.
@@ -160,7 +172,7 @@ impl Deliveries {
     /// Posts an event of the type `forename.webhook.test` to a receiver, once.
     pub(crate) async fn test(&self, known: &KnownWebhook) -> WebhookTest {
         let failed = |error: String| WebhookTest { error: Some(error), ..WebhookTest::default() };
-        let (client, number) = match (self.client(), random::<16>()) {
+        let (client, number) = match (self.clients.of(&known.hook.url), random::<16>()) {
             (Ok(client), Ok(bytes)) => (client, uuid::Builder::from_random_bytes(bytes).into_uuid()),
             (Err(error), _) => return failed(error),
             (_, Err(error)) => return failed(error.to_string()),
@@ -193,10 +205,8 @@ impl Deliveries {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the client. It is made for the first webhook, because that reads the certificates of the system.
-    fn client(&self) -> Result<reqwest::Client, String> {
-        let make = || target::client(self.options.private_targets, self.options.timeout);
-        self.client.get_or_init(make).clone()
+    fn broken(&self) -> MutexGuard<'_, BTreeMap<Uuid, String>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(self: Arc<Self>) {
@@ -241,6 +251,11 @@ impl Deliveries {
             let _ = task.await;
             self.forget(id);
         }
+        self.broken().retain(|id, _| known.iter().any(|known| known.id == *id));
+        if *role.borrow() == Role::default() {
+            // The node has not said yet who the members are.
+            return;
+        }
         for known in known {
             self.see(known, role);
         }
@@ -267,20 +282,27 @@ impl Deliveries {
             return;
         }
         match self.launch(known, role) {
-            Ok(running) => drop(tasks.insert(id, running)),
-            Err(why) => tracing::error!(webhook = %id, why, "a webhook cannot be served; the node tries again"),
+            Ok(running) => {
+                self.broken().remove(&id);
+                tasks.insert(id, running);
+            }
+            Err(why) => {
+                if self.broken().insert(id, why.clone()).as_ref() != Some(&why) {
+                    tracing::error!(webhook = %id, why, "a webhook cannot be served; the node tries again");
+                }
+            }
         }
     }
 
     fn launch(&self, known: KnownWebhook, role: &watch::Sender<Role>) -> Result<Running, String> {
         let journal = Journal::new(&self.dir, known.id);
         let (known, orders) = (watch::Sender::new(known), mpsc::channel(4));
-        let status = watch::Sender::new(WebhookDelivery::default());
+        let status = watch::Sender::new(Standing::default());
         let WebhookOptions { private_targets, first_pause, longest_pause, give_up_after, .. } = self.options;
         let seen = status.subscribe();
         let worker = Worker::new(Tools {
             handle: self.handle.clone(),
-            client: self.client()?,
+            clients: Arc::clone(&self.clients),
             private: private_targets,
             schedule: Schedule { first: first_pause, longest: longest_pause, give_up: give_up_after },
             known: known.subscribe(),

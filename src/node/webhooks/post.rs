@@ -1,8 +1,10 @@
 //! One attempt to deliver an event.
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 
@@ -30,6 +32,15 @@ pub(super) enum Outcome {
         /// The pause that the receiver asked for, in milliseconds; 0 where it asked for none.
         after: u64,
     },
+}
+
+/// Returns the outcome of an attempt, also of one that panics: that one counts as failed.
+pub(super) async fn guarded(attempt: impl Future<Output = Outcome>) -> Outcome {
+    let panicked = |_| {
+        let why = "the attempt was cut short by a bug of the node, which its log has".to_owned();
+        Outcome::Failed { status: None, why, after: 0 }
+    };
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(panicked)
 }
 
 /// Posts an event, signed with the present secret, and with the one before it while that is good.
@@ -96,3 +107,15 @@ fn chain(error: &dyn Error) -> String {
 
 /// How long an attempt may take. Source: Standard Webhooks, which advises 15 to 30 seconds.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_panics_has_failed() {
+        let outcome = guarded(async { panic!("a bug") }).await;
+        assert!(matches!(outcome, Outcome::Failed { status: None, after: 0, .. }), "{outcome:?}");
+        assert_eq!(guarded(async { Outcome::Gone }).await, Outcome::Gone);
+    }
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::journal::{Item, Place};
 use crate::clock::Millis;
 
@@ -21,7 +23,7 @@ pub(super) struct Schedule {
     pub(super) first: Duration,
     /// The longest pause.
     pub(super) longest: Duration,
-    /// How long after its first attempt an event is given up.
+    /// How long an event is attempted before it is given up. Only the pauses before its attempts count.
     pub(super) give_up: Duration,
 }
 
@@ -47,19 +49,26 @@ pub(super) enum Failed {
     Dead,
 }
 
+/// Returns the registrations of which an attempt is under way.
+fn busy(place: &Place) -> BTreeSet<Uuid> {
+    place.waiting.iter().filter(|item| item.under_way).map(|item| item.registration).collect()
+}
+
 /// Returns the events to attempt now, and marks them as under way: those that are due, of each registration only the
-/// first.
-pub(super) fn begin(place: &mut Place, now: Millis) -> Vec<Item> {
+/// first, and none of a registration of which an attempt is under way.
+pub(super) fn begin(place: &mut Place, now: Millis, schedule: &Schedule) -> Vec<Item> {
     let mut free = AT_ONCE.saturating_sub(place.waiting.iter().filter(|item| item.under_way).count());
-    let (mut seen, mut begun) = (BTreeSet::new(), Vec::new());
+    // Where the clock was set back, a time may be far away that was near when it was set.
+    let latest = now.plus(millis(schedule.longest));
+    let (mut seen, mut begun) = (busy(place), Vec::new());
     for item in &mut place.waiting {
         if free == 0 {
             break;
         }
-        let is_first = seen.insert(item.registration);
-        if is_first && !item.under_way && item.due <= now {
+        (item.due, item.not_before) = (item.due.min(latest), item.not_before.min(latest));
+        if seen.insert(item.registration) && item.due <= now {
             item.under_way = true;
-            item.since.get_or_insert(now);
+            item.tried = item.tried.saturating_add(std::mem::take(&mut item.pause));
             begun.push(item.clone());
             free -= 1;
         }
@@ -67,20 +76,25 @@ pub(super) fn begin(place: &mut Place, now: Millis) -> Vec<Item> {
     begun
 }
 
-/// Returns when the next attempt is due. Only the first event of each registration is considered, and none that is under
-/// way already; none where there is no such event.
+/// Returns when the next attempt is due. Only the first event of each registration is considered, and none of a registration
+/// of which an attempt is under way; none where there is no such event.
 pub(super) fn next_due(place: &Place) -> Option<Millis> {
-    let mut seen = BTreeSet::new();
-    let first = place.waiting.iter().filter(|item| seen.insert(item.registration));
-    first.filter(|item| !item.under_way).map(|item| item.due).min()
+    let mut seen = busy(place);
+    place.waiting.iter().filter(|item| seen.insert(item.registration)).map(|item| item.due).min()
 }
 
 /// Removes an event that was delivered. Where it had failed before, the receiver is well again, and the other events
-/// that had failed are attempted at once.
+/// that had failed are attempted at once, unless the receiver has asked for a pause.
 pub(super) fn delivered(place: &mut Place, id: &str, now: Millis) {
     let Some(index) = place.waiting.iter().position(|item| item.id == id) else { return };
     if place.waiting.remove(index).attempts > 0 {
-        place.waiting.iter_mut().filter(|item| item.attempts > 0).for_each(|item| item.due = item.due.min(now));
+        for item in place.waiting.iter_mut().filter(|item| item.attempts > 0) {
+            let sooner = now.max(item.not_before);
+            if sooner < item.due {
+                // The pause is cut short, so it does not count as time in which the event was attempted.
+                (item.due, item.pause) = (sooner, 0);
+            }
+        }
     }
 }
 
@@ -97,10 +111,10 @@ pub(super) fn failed(
     item.under_way = false;
     item.attempts = item.attempts.saturating_add(1);
     item.error = Some(why);
-    let since = item.since.unwrap_or(now);
-    if now.since(since) < millis(schedule.give_up) {
-        let pause = schedule.pause(item.attempts, dice).max(after.min(millis(schedule.longest)));
-        item.due = now.plus(pause);
+    if item.tried < millis(schedule.give_up) {
+        let asked = after.min(millis(schedule.longest));
+        item.pause = schedule.pause(item.attempts, dice).max(asked);
+        (item.due, item.not_before) = (now.plus(item.pause), now.plus(asked));
         return Failed::Again;
     }
     let item = place.waiting.remove(index);
@@ -117,22 +131,27 @@ pub(super) fn failed(
     Failed::Dead
 }
 
-/// Lets dead letters be delivered anew, before what waits. They come before all later events of their registrations.
-pub(super) fn replay(place: &mut Place, dead: &mut Vec<Item>, now: Millis) -> usize {
-    let count = dead.len();
-    let anew = |item: Item| Item { attempts: 0, since: None, due: now, under_way: false, ..item };
-    let waiting = std::mem::take(&mut place.waiting);
-    place.waiting = dead.drain(..).map(anew).collect();
-    let fresh = waiting.into_iter().filter(|item| !place.waiting.iter().any(|letter| letter.id == item.id));
-    let fresh: Vec<_> = fresh.collect();
-    place.waiting.extend(fresh);
-    count
+/// Lets dead letters be delivered anew, before what waits. They come before all later events of their registrations. An
+/// event that waits already is not entered once more, because an attempt of it may be under way.
+pub(super) fn replay(place: &mut Place, dead: &[Item], now: Millis) {
+    let mut waiting = std::mem::take(&mut place.waiting);
+    for letter in dead {
+        let known = waiting.iter().position(|item| item.id == letter.id).map(|index| waiting.remove(index));
+        place.waiting.push(known.unwrap_or_else(|| Item {
+            attempts: 0,
+            tried: 0,
+            pause: 0,
+            due: now,
+            not_before: Millis(0),
+            under_way: false,
+            ..letter.clone()
+        }));
+    }
+    place.waiting.append(&mut waiting);
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     const SCHEDULE: Schedule = Schedule {
@@ -147,8 +166,10 @@ mod tests {
             registration: Uuid::from_u128(registration),
             body: "{}".into(),
             attempts: 0,
-            since: None,
+            tried: 0,
+            pause: 0,
             due: Millis(0),
+            not_before: Millis(0),
             error: None,
             under_way: false,
         }
@@ -166,20 +187,24 @@ mod tests {
         failed(place, dead, (id, "500".into()), (now, 0, 7), &SCHEDULE)
     }
 
+    fn start(place: &mut Place, now: Millis) -> Vec<Item> {
+        begin(place, now, &SCHEDULE)
+    }
+
     #[test]
     fn events_of_one_registration_go_one_after_the_other() {
         let mut place = place(&[("a1", 1), ("a2", 1), ("b1", 2)]);
-        assert_eq!(ids(&begin(&mut place, Millis(1))), ["a1", "b1"]);
-        assert!(begin(&mut place, Millis(1)).is_empty());
+        assert_eq!(ids(&start(&mut place, Millis(1))), ["a1", "b1"]);
+        assert!(start(&mut place, Millis(1)).is_empty());
         assert_eq!(next_due(&place), None);
         delivered(&mut place, "b1", Millis(2));
-        assert!(begin(&mut place, Millis(2)).is_empty(), "a2 waits for a1");
+        assert!(start(&mut place, Millis(2)).is_empty(), "a2 waits for a1");
         assert_eq!(fail(&mut place, &mut Vec::new(), "a1", Millis(3)), Failed::Again);
-        assert!(begin(&mut place, Millis(4)).is_empty() && next_due(&place) > Some(Millis(4)));
+        assert!(start(&mut place, Millis(4)).is_empty() && next_due(&place) > Some(Millis(4)));
         let due = next_due(&place).unwrap();
-        assert_eq!(ids(&begin(&mut place, due)), ["a1"]);
+        assert_eq!(ids(&start(&mut place, due)), ["a1"]);
         delivered(&mut place, "a1", due);
-        assert_eq!(ids(&begin(&mut place, due)), ["a2"]);
+        assert_eq!(ids(&start(&mut place, due)), ["a2"]);
     }
 
     #[test]
@@ -200,7 +225,7 @@ mod tests {
         let mut now = Millis(1000);
         let end = now.plus(millis(SCHEDULE.give_up));
         loop {
-            assert_eq!(ids(&begin(&mut place, now)), ["a1"]);
+            assert_eq!(ids(&start(&mut place, now)), ["a1"]);
             if fail(&mut place, &mut dead, "a1", now) == Failed::Dead {
                 break;
             }
@@ -208,22 +233,62 @@ mod tests {
             now = next_due(&place).unwrap();
         }
         assert!(now >= end && dead[0].attempts > 70, "{now:?} {}", dead[0].attempts);
-        assert_eq!(ids(&begin(&mut place, now)), ["a2"], "the registration's next event goes on");
-        assert_eq!(replay(&mut place, &mut dead, now), 1);
-        assert_eq!((ids(&place.waiting), dead.len()), (vec!["a1", "a2"], 0));
-        assert!(begin(&mut place, now).first().is_some_and(|item| item.id == "a1" && item.attempts == 0));
+        assert_eq!(ids(&start(&mut place, now)), ["a2"], "the registration's next event goes on");
+        replay(&mut place, &dead, now);
+        assert_eq!(ids(&place.waiting), ["a1", "a2"]);
+        delivered(&mut place, "a2", now);
+        assert!(start(&mut place, now).first().is_some_and(|item| item.id == "a1" && item.attempts == 0));
+    }
+
+    /// The node was down for a week, or the webhook was stopped, or the clock has jumped ahead.
+    #[test]
+    fn only_time_in_which_it_was_attempted_counts_before_an_event_is_given_up() {
+        let (mut place, mut dead) = (place(&[("a1", 1)]), Vec::new());
+        start(&mut place, Millis(0));
+        assert_eq!(fail(&mut place, &mut dead, "a1", Millis(0)), Failed::Again);
+        let week = Millis(7 * 24 * 3600 * 1000);
+        assert_eq!(ids(&start(&mut place, week)), ["a1"]);
+        assert_eq!(fail(&mut place, &mut dead, "a1", week), Failed::Again);
+        // The clock is set back by a week.
+        assert!(start(&mut place, Millis(5)).is_empty());
+        assert!(next_due(&place).unwrap() <= Millis(5).plus(millis(SCHEDULE.longest)));
+    }
+
+    #[test]
+    fn a_pause_that_the_receiver_asked_for_is_kept_when_another_event_is_delivered() {
+        let (mut place, mut dead) = (place(&[("a1", 1), ("b1", 2)]), Vec::new());
+        start(&mut place, Millis(0));
+        let again = failed(&mut place, &mut dead, ("a1", "503".into()), (Millis(0), 60_000, 7), &SCHEDULE);
+        assert_eq!(again, Failed::Again);
+        fail(&mut place, &mut dead, "b1", Millis(0));
+        let due = next_due(&place).unwrap();
+        assert_eq!(ids(&start(&mut place, due)), ["b1"]);
+        delivered(&mut place, "b1", due);
+        assert_eq!(next_due(&place), Some(Millis(60_000)));
+    }
+
+    #[test]
+    fn a_replay_waits_for_a_later_event_that_is_under_way_and_doubles_no_attempt() {
+        let mut place = place(&[("a2", 1), ("b1", 2)]);
+        assert_eq!(ids(&start(&mut place, Millis(1))), ["a2", "b1"]);
+        // `b1` was given up once, was replayed, and a crash came before the letter was removed.
+        replay(&mut place, &[item("a1", 1), item("b1", 2)], Millis(2));
+        assert_eq!(ids(&place.waiting), ["a1", "b1", "a2"]);
+        assert!(start(&mut place, Millis(2)).is_empty() && next_due(&place).is_none());
+        delivered(&mut place, "a2", Millis(3));
+        assert_eq!(ids(&start(&mut place, Millis(3))), ["a1"]);
     }
 
     #[test]
     fn what_failed_is_attempted_at_once_when_the_receiver_is_well_again() {
         let (mut place, mut dead) = (place(&[("a1", 1), ("b1", 2), ("c1", 3)]), Vec::new());
-        begin(&mut place, Millis(0));
+        start(&mut place, Millis(0));
         fail(&mut place, &mut dead, "a1", Millis(0));
         fail(&mut place, &mut dead, "b1", Millis(400));
         delivered(&mut place, "c1", Millis(405));
         assert!(next_due(&place) > Some(Millis(405)), "one that never failed says nothing of those that did");
         let due = next_due(&place).unwrap();
-        let first = begin(&mut place, due)[0].id.clone();
+        let first = start(&mut place, due)[0].id.clone();
         delivered(&mut place, &first, due);
         assert_eq!(next_due(&place), Some(due));
     }
@@ -233,9 +298,9 @@ mod tests {
         let items: Vec<_> = (0..20).map(|number| (format!("e{number}"), number)).collect();
         let items: Vec<_> = items.iter().map(|(id, of)| (id.as_str(), *of)).collect();
         let mut place = place(&items);
-        assert_eq!(begin(&mut place, Millis(0)).len(), AT_ONCE);
-        assert!(begin(&mut place, Millis(0)).is_empty());
+        assert_eq!(start(&mut place, Millis(0)).len(), AT_ONCE);
+        assert!(start(&mut place, Millis(0)).is_empty());
         delivered(&mut place, "e3", Millis(1));
-        assert_eq!(ids(&begin(&mut place, Millis(1))), ["e8"]);
+        assert_eq!(ids(&start(&mut place, Millis(1))), ["e8"]);
     }
 }

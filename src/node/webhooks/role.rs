@@ -1,13 +1,14 @@
 //! Which events a node delivers: those of the registrations that it accepted, and some of nodes that are out.
 //!
-//! The member with the least id takes over the nodes that are out for good. When one goes out it reads its feed once more
-//! from the beginning for the events of that node, because it cannot know what was delivered of them. It never gives a
-//! node back: where a newcomer has a lower id both deliver, and the receiver recognizes repetitions by the event's id.
+//! The first member takes over the nodes that are out for good. It has been a member for longest, so no other member's feed
+//! goes back further: a newcomer gets no events of the time before it was let in. When a node goes out, the first member
+//! reads its feed once more from the beginning for the events of that node, because it cannot know what was delivered of
+//! them. Where the first member goes out, the next one does the same for it and for all nodes that are out.
 
 use std::collections::BTreeSet;
 
 use super::journal::{Pass, Place};
-use crate::clock::NodeId;
+use crate::clock::{Millis, NodeId};
 use crate::model::Cluster;
 
 /// The members as a node sees them, from which follows for whom it delivers.
@@ -16,12 +17,14 @@ pub(super) struct Role {
     me: NodeId,
     /// True where this node is a member. Where it is not, others deliver for it.
     pub(super) member: bool,
-    /// True where no member has a lower id.
+    /// True where this node has been a member for longest.
     first: bool,
     /// The keys of all members.
     present: BTreeSet<u64>,
     /// The nodes that are out for good.
     out: BTreeSet<NodeId>,
+    /// The earliest acceptance of a registration that is not decided here.
+    pub(super) undecided: Option<Millis>,
 }
 
 impl Role {
@@ -30,9 +33,10 @@ impl Role {
         Self {
             me: cluster.node,
             member: cluster.member && members().any(|node| node == cluster.node),
-            first: members().min() == Some(cluster.node),
+            first: cluster.first == Some(cluster.node),
             present: members().map(NodeId::key_part).collect(),
             out: cluster.evicted.iter().map(|cut| cut.node).collect(),
+            undecided: cluster.undecided_since.map(|since| since.0),
         }
     }
 
@@ -62,28 +66,30 @@ impl Role {
 mod tests {
     use super::*;
 
+    /// The role of `me`. The members are in the order of their admissions.
     fn role(me: u8, members: &[u8], out: &[u8]) -> Role {
         let node = |number: &u8| NodeId::new([*number; 6], 0);
         Role {
             me: node(&me),
             member: members.contains(&me),
-            first: members.iter().min() == Some(&me),
+            first: members.first() == Some(&me),
             present: members.iter().map(|number| node(number).key_part()).collect(),
             out: out.iter().map(node).collect(),
+            undecided: None,
         }
     }
 
     #[test]
-    fn the_member_with_the_least_id_takes_over_each_node_once() {
+    fn the_first_member_takes_over_each_node_once() {
         let mut place = Place::default();
-        assert!(!role(2, &[1, 2, 3], &[9]).take_over(&mut place, 7));
+        assert!(!role(2, &[3, 2], &[9]).take_over(&mut place, 7), "a later member, though its id is lower");
         assert!(!role(1, &[2, 3], &[9]).take_over(&mut place, 7), "a node that is out itself");
-        let first = role(1, &[1, 2], &[9]);
+        let first = role(2, &[2, 1], &[9]);
         assert!(first.take_over(&mut place, 7) && !first.take_over(&mut place, 8));
         let nine = NodeId::new([9; 6], 0);
         let pass = Pass { keys: BTreeSet::from([nine.key_part()]), cursor: None, until: 7 };
         assert_eq!((place.passes.as_slice(), first.delivers(&place.taken, nine)), (&[pass][..], true));
-        let second = role(1, &[1, 2], &[8, 9]);
+        let second = role(2, &[2, 1], &[8, 9]);
         assert!(second.take_over(&mut place, 20) && place.passes.len() == 2 && place.taken.len() == 2);
     }
 

@@ -9,13 +9,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Url, redirect};
-use rustls::ClientConfig;
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// The time in which a connection must be made. A guess: several round trips around the world.
@@ -105,12 +106,71 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// Makes the HTTP client of all deliveries. It trusts the authorities of the system.
-pub(super) fn client(private: bool, timeout: Duration) -> Result<reqwest::Client, String> {
+/// The HTTP clients of all deliveries: one for HTTPS, which trusts the authorities of the system, and one for HTTP, which
+/// needs none. A client that cannot be made is tried again for the next attempt.
+#[derive(Debug)]
+pub(super) struct Clients {
+    private: bool,
+    timeout: Duration,
+    https: OnceLock<reqwest::Client>,
+    http: OnceLock<reqwest::Client>,
+    /// The reason why the client for HTTPS could not be made last. It is logged where it changes.
+    failure: Mutex<Option<String>>,
+}
+
+impl Clients {
+    pub(super) fn new(private: bool, timeout: Duration) -> Self {
+        Self { private, timeout, https: OnceLock::new(), http: OnceLock::new(), failure: Mutex::default() }
+    }
+
+    /// Returns the client for a URL.
+    pub(super) fn of(&self, url: &str) -> Result<reqwest::Client, String> {
+        let secure = Url::parse(url).is_ok_and(|url| url.scheme() == "https");
+        let place = if secure { &self.https } else { &self.http };
+        if let Some(client) = place.get() {
+            return Ok(client.clone());
+        }
+        let roots = if secure { roots_of_system } else { no_roots };
+        let made = client(self.private, self.timeout, roots);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(client) => Ok(place.get_or_init(|| client).clone()),
+            Err(error) => {
+                let why = format!(
+                    "the authorities that the system trusts cannot be read, so no https receiver can be called: {error}; \
+                     install them (ca-certificates), or name a file of them in SSL_CERT_FILE"
+                );
+                if failure.as_ref() != Some(&why) {
+                    tracing::error!("{why}");
+                    *failure = Some(why.clone());
+                }
+                Err(why)
+            }
+        }
+    }
+}
+
+type Builder = ConfigBuilder<ClientConfig, WantsVerifier>;
+type Verified = ConfigBuilder<ClientConfig, WantsClientCert>;
+
+fn roots_of_system(tls: Builder) -> Result<Verified, rustls::Error> {
+    tls.with_platform_verifier()
+}
+
+/// Trusts nobody, for a client that makes no TLS connections.
+fn no_roots(tls: Builder) -> Result<Verified, rustls::Error> {
+    Ok(tls.with_root_certificates(RootCertStore::empty()))
+}
+
+fn client(
+    private: bool,
+    timeout: Duration,
+    roots: fn(Builder) -> Result<Verified, rustls::Error>,
+) -> Result<reqwest::Client, String> {
     let wrong = |error: rustls::Error| error.to_string();
     let provider = Arc::new(ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(wrong)?;
-    let tls = tls.with_platform_verifier().map_err(wrong)?.with_no_client_auth();
+    let tls = roots(tls).map_err(wrong)?.with_no_client_auth();
     let builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -120,6 +180,11 @@ pub(super) fn client(private: bool, timeout: Duration) -> Result<reqwest::Client
         .tls_backend_preconfigured(tls);
     let builder = if private { builder } else { builder.dns_resolver(PublicOnly) };
     builder.build().map_err(|error| error.to_string())
+}
+
+/// Returns the scheme, the host and the port of a URL. What follows these may be a secret of the receiver.
+pub(crate) fn origin(url: &str) -> String {
+    Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -189,10 +254,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_origin_of_a_url_has_no_secret_of_its_path() {
+        let (url, wanted) = ("https://hooks.example.org:8443/T0/secret?token=1", "https://hooks.example.org:8443");
+        assert_eq!((origin(url).as_str(), origin("no url").as_str()), (wanted, ""));
+    }
+
     #[tokio::test]
     async fn a_name_that_resolves_to_a_private_address_is_refused_when_it_is_called() {
-        let error =
-            client(false, Duration::from_secs(5)).unwrap().post("http://localhost:9/").send().await.unwrap_err();
+        let client = Clients::new(false, Duration::from_secs(5)).of("http://localhost:9/").unwrap();
+        let error = client.post("http://localhost:9/").send().await.unwrap_err();
         assert!(format!("{error:?}").contains("no address outside private networks"), "{error:?}");
     }
 }

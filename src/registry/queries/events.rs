@@ -8,7 +8,8 @@ use super::super::feed::{self, EventKind, EventRecord};
 use super::super::query::{Budget, Query};
 use super::super::refusal::Refusal;
 use super::MAX_EXAMINED;
-use crate::crdt::{Claim, Registration};
+use crate::clock::Millis;
+use crate::crdt::{Claim, EndReason, Registration};
 use crate::model::limits::{DEFAULT_PAGE, MAX_PAGE};
 use crate::model::{self, Cursor, Event, EventData, EventQuery, EventType, Events, RejectedBy, Time};
 
@@ -19,7 +20,36 @@ pub struct EventsAfter {
     pub after: Option<Cursor>,
     /// The filter, and the greatest number of events.
     pub query: EventQuery,
+    /// Events that are left out because they are older than the reader; none where all are read.
+    pub since_made: Option<SinceMade>,
     read: Progress,
+}
+
+/// What a reader that was made at some time leaves out of a feed that repeats events. A repeated event has the time of the
+/// repetition, so its age is known only from what it is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SinceMade {
+    /// The number of the last event that may be a repetition.
+    pub until: u64,
+    /// When the reader was made. Earlier events are left out, where their time is known.
+    pub made: Millis,
+    /// The earliest acceptance of the registrations that were undecided when the reader was made. When an outcome was decided is
+    /// recorded nowhere. So the outcomes of earlier registrations are left out.
+    pub undecided: Millis,
+}
+
+/// Query for the number of the last event of the feed, once it repeats no more events; none while it does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RepeatedUntil;
+
+impl Query for RepeatedUntil {
+    type Answer = Option<u64>;
+
+    fn read(&mut self, reader: Reader<'_>, _: &Caller, budget: &mut Budget) -> Option<Result<Option<u64>, Refusal>> {
+        budget.spend(1);
+        let is_over = reader.registry.retelling.is_none() && reader.log.may_answer();
+        Some(Ok(is_over.then(|| reader.registry.feed.upcoming().saturating_sub(1))))
+    }
 }
 
 /// The state of a page that is read in several slices.
@@ -35,7 +65,13 @@ impl EventsAfter {
     /// Makes the query for the events after a cursor that match a filter.
     #[must_use]
     pub fn new(after: Option<Cursor>, query: EventQuery) -> Self {
-        Self { after, query, read: Progress::default() }
+        Self { after, query, since_made: None, read: Progress::default() }
+    }
+
+    /// Leaves out repeated events that are older than the reader.
+    #[must_use]
+    pub fn since_made(self, since_made: Option<SinceMade>) -> Self {
+        Self { since_made, ..self }
     }
 }
 
@@ -65,7 +101,11 @@ impl Query for EventsAfter {
             }
             let cursor = reader.registry.feed.at(number);
             read.next = Some(cursor);
-            read.events.extend(reader.event(cursor, &record, &self.query, caller));
+            let is_history =
+                self.since_made.is_some_and(|since| number <= since.until && reader.is_history(&record, since));
+            if !is_history {
+                read.events.extend(reader.event(cursor, &record, &self.query, caller));
+            }
             (read.examined, left, whole) = (read.examined + 1, left - 1, true);
             ControlFlow::Continue(())
         });
@@ -84,6 +124,24 @@ impl Reader<'_> {
             return Err(Refusal::CursorUnknown { after, restart });
         }
         if after.number < restart.number { Err(Refusal::EventsCompacted { after, restart }) } else { Ok(after) }
+    }
+
+    /// Returns true where an event is known to be older than a reader, whatever the time of the event says.
+    fn is_history(&self, record: &EventRecord, SinceMade { made, undecided, .. }: SinceMade) -> bool {
+        let Some(registration) = Registration::load(self.store, record.registration) else { return false };
+        let accepted = registration.accepted_at();
+        let (time, earliest) = match record.kind {
+            EventKind::Accepted | EventKind::Contested(_) => (accepted, made),
+            EventKind::Confirmed | EventKind::Rejected(_) | EventKind::NameEnded(_, EndReason::Rejected) => {
+                (accepted, undecided.min(made))
+            }
+            EventKind::Activated => (registration.activated.map_or(accepted, |by| by.hlc), made),
+            EventKind::NameEnded(_, EndReason::Expired) => (registration.end().unwrap_or(accepted), made),
+            // When it was released is recorded nowhere. Registrations that are over are forgotten some time later, so these
+            // are few.
+            EventKind::NameEnded(_, EndReason::Released | EndReason::Replaced) => return false,
+        };
+        time.millis() < earliest
     }
 
     /// Returns an event as its reader sees it; none where the filter or the caller's rights exclude it.

@@ -199,6 +199,14 @@ impl Writer<'_> {
                     self.issue(NameOp::Webhook { id, hook });
                 }
             }
+            // A stop is issued anew only where the version that it stops is still the present one. Where that version was
+            // void too and was issued anew, the receiver answers to the new one, and that is stopped then.
+            NameOp::StopWebhook { id, version } => {
+                let set = Webhook::load(self.store, id);
+                if set.is_some_and(|set| set.hook.is_some() && set.stamp == version && set.stopped().is_none()) {
+                    self.issue(NameOp::StopWebhook { id, version });
+                }
+            }
             // Registrations are dealt with in `again`.
             NameOp::Register(_) => {}
         }

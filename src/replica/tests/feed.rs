@@ -61,6 +61,59 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
     );
 }
 
+/// A node has come back under its next incarnation. Its feed repeats all that the node accepted, with the time of the
+/// repetition. A webhook that was made meanwhile does not get what is older than itself.
+#[test]
+fn a_reader_leaves_out_repeated_events_that_are_older_than_itself() {
+    let mut cluster = Cluster::founded(1);
+    let old = cluster.claim(1, "old").id;
+    let early = cluster.reserve(1, "early", 60_000);
+    assert!(cluster.reply(1, Command::Activate { id: early }).is_ok());
+    let (kept, _expired) = (cluster.reserve(1, "kept", 60_000), cluster.reserve(1, "expired", 1000));
+    cluster.pass(5000);
+    let made = cluster.now.wall;
+    cluster.pass(1000);
+    assert!(cluster.reply(1, Command::Activate { id: kept }).is_ok());
+    assert!(cluster.reply(1, Command::Release { id: old }).is_ok());
+    let new = cluster.claim(1, "new").id;
+    cluster.pass(2000);
+    let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
+    let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
+    let (store, next) = replica.recover(ClusterId::from_random([8; 16]), [8; 32]).unwrap();
+    let mut config = config(1);
+    (config.log.contact.node, config.log.seed) = (next, 77);
+    cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());
+    cluster.pass(2000);
+    let mut read = |since_made| {
+        let token = cluster.next_token;
+        cluster.next_token += 1;
+        let request = EventsAfter::new(None, page_of(100)).since_made(since_made);
+        let request = Request::from(request).with(cluster.replies.to(token));
+        cluster.nodes.get_mut(&next).unwrap().handle(cluster.now, Input::Request(request));
+        cluster.settle();
+        match cluster.replies.remove(&token) {
+            Some(Ok(Answer::Events(page))) => page.events.into_iter().map(|event| event.id).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(read(None).len() > 10);
+    let since = SinceMade { until: u64::MAX, made, undecided: made };
+    let wanted = [
+        format!("{old}/ended/username/old"),
+        format!("{kept}/activated"),
+        format!("{new}/accepted"),
+        format!("{new}/confirmed"),
+    ];
+    assert_eq!(read(Some(since)), wanted);
+    // The oldest registration that was undecided then may have been decided later.
+    let undecided = read(Some(SinceMade { undecided: Millis(0), ..since }));
+    assert!(undecided.contains(&format!("{old}/confirmed")) && !undecided.contains(&format!("{old}/accepted")));
+    assert!(
+        read(Some(SinceMade { until: 0, ..since })).len() > 10,
+        "what is later than the repetition is not left out"
+    );
+}
+
 /// The content of an event is fixed when it is written.
 #[test]
 fn an_event_read_again_later_says_the_same() {

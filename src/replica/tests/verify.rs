@@ -195,7 +195,7 @@ fn rows_that_point_nowhere_are_found() {
         faults(&damaged)
     };
     assert_eq!(with(&|store| schema::Namespaces::put(store, "tag", &stray)), [Fault::Namespace]);
-    let hook = Webhook { stamp: lone, seq: 99, hook: None };
+    let hook = Webhook { stamp: lone, seq: 99, ..Webhook::default() };
     assert_eq!(with(&|store| schema::Webhooks::put(store, Uuid::from_u128(8), &hook)), [Fault::Webhook]);
     assert_eq!(with(&|store| schema::Ids::put(store, Uuid::from_bytes([1; 16]), &[lone])), [Fault::Index]);
     assert_eq!(with(&|store| schema::Owners::put(store, OwnerKey { owner: "o", stamp: lone }, &())), [Fault::Index]);

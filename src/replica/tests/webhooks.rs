@@ -51,6 +51,40 @@ fn a_webhook_is_at_all_nodes_until_it_is_removed() {
     assert_eq!(refused, Refusal::NoWebhook(Uuid::from_u128(7)));
 }
 
+/// A receiver has answered 410 to one version, while another node gives the webhook another URL, another secret, or removes it.
+#[test]
+fn a_stop_undoes_no_change_that_was_made_meanwhile() {
+    let mut cluster = Cluster::founded(3);
+    let made = cluster.set_hook(1, 7, create("https://a.example.org/")).unwrap();
+    cluster.set_hook(1, 8, create("https://a.example.org/")).unwrap();
+    cluster.pass(200);
+    cluster.cut(1, 2);
+    cluster.cut(1, 3);
+    let moved =
+        WebhookChange::Change { url: Some("https://b.example.org/".into()), all: None, types: None, active: None };
+    let moved = cluster.set_hook(1, 7, moved).unwrap();
+    let stopped = cluster.set_hook(2, 7, WebhookChange::Stop { version: made.stamp }).unwrap();
+    assert!(!stopped.hook.active && stopped.stopped.is_some());
+    let known = cluster.hooks(3).into_iter().find(|known| known.id == Uuid::from_u128(8)).unwrap();
+    cluster.set_hook(3, 8, WebhookChange::Stop { version: known.stamp }).unwrap();
+    cluster.set_hook(1, 8, WebhookChange::Remove).unwrap();
+    cluster.heal();
+    cluster.pass(5000);
+    for n in 1..=3 {
+        let known = cluster.hooks(n);
+        assert_eq!((known.len(), &known[0].hook, known[0].stopped), (1, &moved.hook, None), "n{n}");
+    }
+    let late = cluster.set_hook(2, 7, WebhookChange::Stop { version: made.stamp }).unwrap();
+    assert!(late.hook.active, "a 410 to the old URL does not stop the new one");
+    cluster.set_hook(2, 7, WebhookChange::Stop { version: late.stamp }).unwrap();
+    cluster.pass(200);
+    assert!((1..=3).all(|n| !cluster.hooks(n)[0].hook.active && cluster.hooks(n)[0].is_final));
+    let resume = WebhookChange::Change { url: None, all: None, types: None, active: Some(true) };
+    cluster.set_hook(3, 7, resume).unwrap();
+    cluster.pass(200);
+    assert!((1..=3).all(|n| cluster.hooks(n)[0].hook.active));
+}
+
 #[test]
 fn a_cluster_has_a_limited_number_of_webhooks() {
     let mut cluster = Cluster::founded(1);

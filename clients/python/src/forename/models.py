@@ -244,6 +244,9 @@ class Cluster(TypedDict):
     evicted: list[Cut]
     # The eviction that is under way.
     eviction: NotRequired[Eviction]
+    # The first member: the one that has been a member for longest. It lets newcomers in, and delivers to
+    # webhooks for nodes that are out.
+    first: NotRequired[NodeId]
     # Logs of which two nodes hold different ops under one number: an alarm.
     forks: NotRequired[list[Fork]]
     # How the node is, in words for its operator.
