@@ -160,7 +160,6 @@ impl Driver {
             }
             // The connections that this thread serves get their turn, also while inputs never run out.
             tokio::task::yield_now().await;
-            let rests_until = self.rests_until();
             tokio::select! {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
@@ -182,7 +181,6 @@ impl Driver {
                 () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.hand(Input::Wake);
                 }
-                () = rest(rests_until) => {}
             }
             self.take_more(channels);
         }
@@ -208,12 +206,7 @@ impl Driver {
 
     /// Returns true while the disk keeps up with the writes. Clients and peers have to wait otherwise.
     fn keeps_up(&self) -> bool {
-        self.replica.store().backlog() < MAX_BACKLOG && self.rests_until().is_none()
-    }
-
-    /// Returns the time until which nothing is taken, because the tables lag behind; none where it has passed.
-    fn rests_until(&self) -> Option<Instant> {
-        self.replica.store().rests_until().filter(|until| *until > self.clocks.instant_now())
+        self.replica.store().backlog() < MAX_BACKLOG
     }
 
     /// Ends the step. Returns the end of the incarnation, where it ends.
@@ -396,14 +389,6 @@ impl Driver {
 }
 
 type Joining = (oneshot::Receiver<JoinOutcome>, Option<mpsc::Sender<JoinOutcome>>);
-
-/// Waits until a time; for ever where there is none.
-async fn rest(until: Option<Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until.into()).await,
-        None => std::future::pending().await,
-    }
-}
 
 /// Returns the outcome of joining. Stays pending for ever where the node is not joining.
 async fn reception(joining: &mut Option<Joining>) -> JoinOutcome {

@@ -1,9 +1,8 @@
 //! The durable store: a log that is synced, rows in memory, and fjall behind them.
 //!
 //! A write of a replica goes into a generation in memory, from which the replica can read it at once, and into the
-//! batch that [`Store::commit`] hands to the committer. It takes all batches that wait, writes them to the log (see `wal`),
-//! syncs the log once and reports it ([`DiskEvent::Persisted`]): before the commit returns, or on a thread of its own (see
-//! [`Commits`]). A generation that has grown to
+//! batch that [`Store::commit`] hands to the committer thread. That thread takes all batches that wait, writes them to
+//! the log (see `wal`), syncs the log once and reports it ([`DiskEvent::Persisted`]). A generation that has grown to
 //! its full size is frozen. A second thread hands it over to the tables on disk, sorted, and no claim waits for that
 //! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
@@ -29,7 +28,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -42,7 +40,7 @@ use self::ingester::Ingester;
 #[cfg(feature = "cli")]
 pub(crate) use self::layout::format_version;
 pub(crate) use self::layout::{format_record, is_readable};
-pub use self::options::{Commits, DiskOptions};
+pub use self::options::DiskOptions;
 use self::shared::Shared;
 use self::snapshots::Stream;
 pub use self::snapshots::View;
@@ -109,7 +107,7 @@ pub struct DiskStore {
 impl DiskStore {
     /// Opens the store in `dir`, or makes one where there is none, and starts its threads.
     ///
-    /// `on_event` is called in the order of the events, on any thread, and within [`Store::commit`] too. It must not block.
+    /// `on_event` is called in the order of the events, on any thread. It must not block.
     ///
     /// # Errors
     ///
@@ -136,8 +134,7 @@ impl DiskStore {
         let (first, segments) = (log.last(), log.segments().clone());
         let threads = |error| OpenError::io(dir, error);
         let failer = Failer { shared: shared.clone(), owner: Arc::new(Owner::new(on_event)) };
-        let committer =
-            Committer::start(log, failer.clone(), options.memory_bytes, options.commits).map_err(threads)?;
+        let committer = Committer::start(log, failer.clone(), options.memory_bytes).map_err(threads)?;
         let ingester =
             Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
         let mut store = Self {
@@ -182,13 +179,6 @@ impl DiskStore {
     #[must_use]
     pub fn take_syncs(&self) -> Vec<Duration> {
         self.shared.take_syncs()
-    }
-
-    /// Returns the time before which its owner should write nothing more, because the tables lag behind; none where it may
-    /// write.
-    #[must_use]
-    pub fn rests_until(&self) -> Option<Instant> {
-        self.committer.rests_until()
     }
 
     /// The sizes of the store on disk.

@@ -1,8 +1,7 @@
-//! Makes batches durable: on the thread of the store's owner while the disk is quick, on a thread of its own otherwise. A
-//! second thread makes segments of the log for it.
+//! The thread that makes batches durable, and the thread that makes segments of the log for it.
 //!
-//! Waking a thread and being woken by it takes about as long as a quick disk takes for a sync. Where the machine has few
-//! processors, nothing is won by going on meanwhile. A slow disk must not hold up the owner.
+//! The store's owner could sync by itself, which saves a caller who asks alone the time of waking a thread: a tenth of the
+//! whole. With four callers it takes twice as much away, because the owner does nothing else meanwhile.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +11,6 @@ use std::{io, mem};
 
 use super::event::DiskEvent;
 use super::failer::Failer;
-use super::options::Commits;
 use super::wal::{Log, MAX_FRAME, Segments};
 use crate::store::Batch;
 
@@ -22,18 +20,6 @@ const GROUP_BYTES: usize = MAX_FRAME - (64 << 10);
 
 /// Pauses add up, and the thread sleeps once their sum is this long. A shorter sleep takes longer than it should.
 const LEAST_PAUSE: Duration = Duration::from_micros(200);
-
-/// A disk whose syncs take longer than this on average is slow. Waking a thread costs some tenths of it.
-const SLOW: Duration = Duration::from_millis(1);
-
-/// The number of syncs that are judged together. A guess.
-const JUDGED: u32 = 32;
-
-/// A disk of which a single sync takes so long is slow. A guess: longer than a busy disk takes once in a while.
-const HANGS: Duration = Duration::from_millis(500);
-
-/// On a machine with so many processors the owner goes on while another thread waits for the disk.
-const MANY: usize = 4;
 
 /// A task of the committer's thread. The tasks are done in order.
 #[derive(Debug)]
@@ -53,93 +39,46 @@ pub(super) struct Written {
     pub(super) memory: usize,
 }
 
-/// Who makes batches durable: the store's owner, with the worker, or the thread at the end of a queue.
-enum Place {
-    Owner(Box<Worker>),
-    Thread(Sender<Work>),
-}
-
 /// The store's handle of its committer. Dropping it stops the committer.
 pub(super) struct Committer {
-    place: Place,
-    commits: Commits,
-    /// The time before which the owner should write nothing more, where it makes batches durable itself.
-    rests_until: Option<Instant>,
-    committing: Option<JoinHandle<()>>,
-    preparing: Option<JoinHandle<()>>,
+    queue: Sender<Work>,
+    threads: Vec<JoinHandle<()>>,
     segments: Arc<Segments>,
 }
 
 impl Committer {
     /// Starts the threads. Batches are reported under numbers from 1 on, where 1 is the batch after the last one that
     /// the log holds.
-    pub(super) fn start(log: Log, failer: Failer, most_memory: usize, commits: Commits) -> io::Result<Self> {
-        let (ask, asked) = channel();
+    pub(super) fn start(log: Log, failer: Failer, most_memory: usize) -> io::Result<Self> {
+        let ((queue, work), (ask, asked)) = (channel(), channel());
         let segments = log.segments().clone();
-        let (first, pace) = (log.last(), Pace::default());
-        let worker = Box::new(Worker { first, log, failer, most_memory, owed: Duration::ZERO, ask, pace });
-        let place = Place::Owner(worker);
-        let segments_too = segments.clone();
-        let mut this =
-            Self { place, commits, rests_until: None, committing: None, preparing: None, segments: segments_too };
-        let preparing = move || prepare(&segments, &asked);
-        this.preparing = Some(thread::Builder::new().name("store-segments".into()).spawn(preparing)?);
-        let many = || thread::available_parallelism().is_ok_and(|processors| processors.get() >= MANY);
-        if commits == Commits::ByThread || commits == Commits::AsSuits && many() {
-            this.leave_owner()?;
-        }
+        let mut this = Self { queue, threads: Vec::new(), segments: segments.clone() };
+        let worker = Worker { first: log.last(), log, failer, most_memory, owed: Duration::ZERO, ask };
+        this.run("store-commit", move || worker.run(&work))?;
+        this.run("store-segments", move || prepare(&segments, &asked))?;
         Ok(this)
     }
 
-    /// Makes a batch durable, now or soon. Returns false where the thread has ended.
-    pub(super) fn commit(&mut self, written: Written) -> bool {
-        match &mut self.place {
-            Place::Thread(queue) => queue.send(Work::Commit(written)).is_ok(),
-            Place::Owner(worker) => {
-                let group = Group::of(written);
-                self.rests_until = worker.owes(&group).map(|pause| now() + pause);
-                worker.commit_or_fail(&group);
-                let leaves = self.commits == Commits::AsSuits && worker.pace.is_slow;
-                if leaves && let Err(error) = self.leave_owner() {
-                    tracing::warn!("the disk is slow, and no thread can be made to wait for it: {error}");
-                    self.commits = Commits::ByOwner;
-                }
-                true
-            }
-        }
-    }
-
-    /// Returns the time before which the owner should write nothing more, because the tables lag behind. The committer's own
-    /// thread waits by itself.
-    pub(super) fn rests_until(&self) -> Option<Instant> {
-        self.rests_until
-    }
-
-    /// Has a thread of its own make batches durable from now on. Where there can be none, the owner goes on.
-    pub(super) fn leave_owner(&mut self) -> io::Result<()> {
-        let (queue, work) = channel();
-        let (hand, handed) = channel::<Box<Worker>>();
-        let run = move || handed.recv().map_or((), |worker| (*worker).run(&work));
-        self.committing = Some(thread::Builder::new().name("store-commit".into()).spawn(run)?);
-        self.rests_until = None;
-        if let Place::Owner(worker) = mem::replace(&mut self.place, Place::Thread(queue)) {
-            // The thread waits for its worker, so sending cannot fail.
-            let _ = hand.send(worker);
-        }
+    fn run(&mut self, name: &str, task: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name.into()).spawn(task)?);
         Ok(())
+    }
+
+    /// Has a batch made durable. Returns false where the thread has ended.
+    pub(super) fn commit(&self, written: Written) -> bool {
+        self.queue.send(Work::Commit(written)).is_ok()
     }
 
     /// Stops the threads, and waits until all earlier tasks are done.
     pub(super) fn stop(&mut self) {
-        // The worker goes with its place, and with the worker the other thread's queue.
-        if let Place::Thread(queue) = mem::replace(&mut self.place, Place::Thread(channel().0)) {
-            // Sending fails where the thread has ended.
-            let _ = queue.send(Work::Stop);
+        // Sending fails where the thread has ended.
+        let _ = self.queue.send(Work::Stop);
+        for thread in self.threads.drain(..) {
+            // A panic of a thread was reported as a failure when it happened.
+            let _ = thread.join();
+            // The thread that makes segments comes second: until here it makes them for the first.
+            self.segments.stop();
         }
-        // A panic of a thread was reported as a failure when it happened.
-        let _ = self.committing.take().map(JoinHandle::join);
-        self.segments.stop();
-        let _ = self.preparing.take().map(JoinHandle::join);
     }
 }
 
@@ -164,28 +103,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// How long the latest syncs took.
-#[derive(Default)]
-struct Pace {
-    syncs: u32,
-    took: Duration,
-    /// True once the disk was slow.
-    is_slow: bool,
-}
-
-impl Pace {
-    fn note(&mut self, took: Duration) {
-        self.syncs += 1;
-        // On a busy machine one sync of a hundred takes much longer, and that alone does not make the disk slow.
-        self.took += took.min(SLOW * 8);
-        if took >= HANGS {
-            self.is_slow = true;
-        } else if self.syncs == JUDGED {
-            *self = Self { is_slow: self.took > SLOW * JUDGED, ..Self::default() };
-        }
-    }
-}
-
 /// The batches of one sync.
 #[derive(Default)]
 struct Group {
@@ -196,12 +113,6 @@ struct Group {
 }
 
 impl Group {
-    fn of(written: Written) -> Self {
-        let mut group = Self::default();
-        group.add(written);
-        group
-    }
-
     fn add(&mut self, Written { rows, memory }: Written) {
         self.bytes += rows.len();
         self.memory += memory;
@@ -220,11 +131,9 @@ struct Worker {
     owed: Duration,
     /// Asks the other thread for a segment.
     ask: Sender<()>,
-    pace: Pace,
 }
 
 impl Worker {
-    /// Does the tasks of a thread of its own.
     fn run(mut self, work: &Receiver<Work>) {
         // The task that did not fit into the last group.
         let mut left = None;
@@ -284,7 +193,6 @@ impl Worker {
         let began = now();
         let logged = self.log.append(&group.batches)?;
         let took = now() - began;
-        self.pace.note(took);
         self.failer.shared.add_logged(logged);
         self.failer.shared.add_sync(took);
         if self.log.wants_segment() && !wanted {
@@ -302,27 +210,5 @@ impl Drop for Worker {
         if thread::panicking() {
             self.failer.fail("the committer", &"it panicked");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_is_slow_where_syncs_take_long_on_average_or_one_hangs() {
-        let of = |syncs: &[Duration]| {
-            let mut pace = Pace::default();
-            syncs.iter().for_each(|took| pace.note(*took));
-            pace.is_slow
-        };
-        let quick = vec![SLOW / 4; JUDGED as usize];
-        assert!(!of(&quick));
-        let mut once = quick.clone();
-        once[7] = SLOW * 100;
-        assert!(!of(&once), "a busy machine");
-        let half: Vec<_> = (0..JUDGED).map(|sync| if sync % 2 == 0 { SLOW / 4 } else { SLOW * 50 }).collect();
-        assert!(of(&half));
-        assert!(of(&[HANGS]));
     }
 }

@@ -1,17 +1,5 @@
 //! The options of a store on disk.
 
-/// The thread that makes batches durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Commits {
-    /// The owner's, where the machine has few processors, until the disk turns out to be slow.
-    #[default]
-    AsSuits,
-    /// The owner's: a commit returns once the batch is durable.
-    ByOwner,
-    /// A thread of the store's.
-    ByThread,
-}
-
 /// Options of a store on disk.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
@@ -23,8 +11,6 @@ pub struct DiskOptions {
     pub memory_bytes: usize,
     /// The largest size in bytes of a file of the log. Half a dozen files are in use under full load.
     pub segment_bytes: u64,
-    /// The thread that makes batches durable.
-    pub commits: Commits,
 }
 
 impl Default for DiskOptions {
@@ -36,7 +22,6 @@ impl Default for DiskOptions {
             memory_bytes: 192 << 20,
             // A start reads a file of this size in some 0.3 s.
             segment_bytes: 64 << 20,
-            commits: Commits::default(),
         }
     }
 }

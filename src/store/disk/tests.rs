@@ -147,39 +147,6 @@ fn batches_become_durable_in_order() {
     }
 }
 
-/// Writes fifty batches, and checks that the store has them after it was opened again.
-fn keeps_what_is_committed(commits: Commits, midway: impl Fn(&mut Opened)) {
-    let dir = TempDir::new().unwrap();
-    let mut opened = open_by(dir.path(), DiskOptions { commits, ..DiskOptions::default() });
-    for number in 1..=50 {
-        opened.put(Table::Names, &format!("name{number}"), "held");
-        assert_eq!(opened.store.commit(), number);
-        if number == 25 {
-            midway(&mut opened);
-        }
-    }
-    opened.settle(50);
-    assert_eq!(opened.store.backlog(), 0);
-    opened.store.close().unwrap();
-    let reopened = open(dir.path());
-    assert!((1..=50).all(|number| reopened.get(Table::Names, &format!("name{number}")).as_deref() == Some("held")));
-}
-
-#[test]
-fn an_owner_that_syncs_itself_is_told_before_its_commit_returns() {
-    keeps_what_is_committed(Commits::ByOwner, |opened| {
-        let told: Vec<_> = opened.events.try_iter().collect();
-        assert_eq!(told, (1..=25).map(DiskEvent::Persisted).collect::<Vec<_>>());
-    });
-}
-
-#[test]
-fn a_thread_may_sync_for_the_owner_from_the_start_or_from_some_batch_on() {
-    keeps_what_is_committed(Commits::ByThread, |_| {});
-    keeps_what_is_committed(Commits::AsSuits, |_| {});
-    keeps_what_is_committed(Commits::ByOwner, |opened| opened.store.committer.leave_owner().unwrap());
-}
-
 #[test]
 fn a_key_written_again_by_a_later_batch_keeps_its_last_value() {
     let dir = TempDir::new().unwrap();
