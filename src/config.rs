@@ -20,6 +20,7 @@ pub use crate::api::{Connections, Doors, Gate, GateError, Shared, Tls, TlsError,
 pub use crate::audit::Audit;
 use crate::model::limits::MAX_OPEN_OF_OWNER;
 use crate::node::{JoinConfig, MIN_FREE, NodeConfig, WebhookOptions};
+pub use crate::traces::{Traces, TracesError};
 
 /// The default port of the HTTP interface.
 pub const HTTP_PORT: u16 = 7400;

@@ -7,7 +7,7 @@
 //!
 //! * [`Client`] talks to a node over HTTP. With `default-features = false, features = ["client"]` nothing of the node is
 //!   built.
-//! * [`Node`] is a node in your own process, with the same calls. Its settings are in [`node`] and [`config`].
+//! * [`Node`] is a node in your own process, with the same calls, but those about webhooks. Its settings are in [`node`] and [`config`].
 //! * [`model`] has what the calls take and give.
 //!
 //! ```no_run
@@ -43,6 +43,7 @@
 //! | `metrics` | what is counted and measured of a node |
 //! | [`node`] | the driver: the only owner of a replica and its store |
 //! | `audit` | what administrators did |
+//! | `traces` | spans for OpenTelemetry |
 //! | `backup` | all of a node in one file |
 //! | `files` | files and directories that only their owner can read |
 //! | `api` | the HTTP interface |
@@ -66,6 +67,7 @@
 //! | `node` | [`Node`]: sockets, disk, the HTTP interface |
 //! | `cli` | the program `forename`, with the other two |
 //! | `core` | the pure parts, for the simulator |
+//! | `otel` | spans of requests and outcomes, exported to OpenTelemetry |
 //!
 //! The first three are on by default.
 
@@ -139,6 +141,8 @@ mod library;
 mod metrics;
 #[cfg(feature = "node")]
 pub mod node;
+#[cfg(feature = "node")]
+mod traces;
 #[cfg(feature = "node")]
 #[doc(hidden)]
 pub mod transport;

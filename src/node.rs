@@ -50,6 +50,8 @@ use self::operator::Operator;
 use self::rejoin::WayIn;
 use self::webhooks::Deliveries;
 pub use self::webhooks::WebhookOptions;
+#[cfg(feature = "otel")]
+pub(crate) use self::webhooks::outgoing_tls;
 use crate::files;
 use crate::log;
 use crate::model::limits::MAX_OPEN_OF_OWNER;

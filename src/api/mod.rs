@@ -35,6 +35,7 @@ use axum::Router;
 use axum::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use auth::{ApiTokens, Rate, Rates};
 pub use gate::{Gate, GateError};
@@ -61,6 +62,7 @@ use crate::model::{Cluster, Problem};
 pub use crate::node::{Admin, BackupAnswer};
 use crate::node::{Handle, random};
 use crate::replica::{ClusterCommand, Query, Refusal};
+use crate::traces::Traces;
 
 /// The maximum size of a request's body in bytes. It is above the sum of all limits of one registration.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -135,19 +137,21 @@ pub struct Doors {
     pub tls: Option<Tls>,
     /// The audit log, which records what administrators do.
     pub audit: Audit,
+    /// Where spans of requests and of outcomes go.
+    pub traces: Traces,
 }
 
 /// Returns the interface as a service, for programs that run their own HTTP server. [`serve`] runs one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    layered(&Api::new(handle, admin, &doors), doors.gate)
+    layered(&Api::new(handle, admin, &doors), doors.gate, doors.traces)
 }
 
 /// Returns the routes behind the layers that every request passes: the gate, the check of the cluster, and metrics.
-fn layered(api: &Arc<Api>, gate: Shared<Gate>) -> Router {
+fn layered(api: &Arc<Api>, gate: Shared<Gate>, traces: Traces) -> Router {
     let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
     // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
     let process = random().map_or(0, u64::from_le_bytes);
-    observe::before(routes, routes::labels(), Arc::clone(api.handle.metrics()), process)
+    observe::before(routes, routes::labels(), api.handle.clone(), traces, process)
 }
 
 /// Serves the interface until `shutdown` resolves. Then event streams end, and requests under way get a few seconds.
@@ -162,7 +166,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let api = Api::new(handle.clone(), admin, &doors);
-    let routes = Routes { all: layered(&api, doors.gate), node: handle };
+    let _follower = AbortOnDropHandle::new(tokio::spawn(doors.traces.clone().follow(handle.clone())));
+    let routes = Routes { all: layered(&api, doors.gate, doors.traces), node: handle };
     server::run(listener, routes, doors.connections, doors.tls, shutdown, || {
         api.stopping.send_replace(true);
     })

@@ -13,8 +13,10 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::time::Instant;
 use tracing::Instrument;
+use uuid::Uuid;
 
-use crate::metrics::Metrics;
+use crate::node::Handle;
+use crate::traces::{Answered, Traces};
 
 /// The header with the id of a request, in the request and in its answer.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,9 +36,14 @@ pub(super) struct Observed {
     pub(super) route: &'static str,
 }
 
+/// The registration that a request has made or asked to make, as an extension of its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registered(pub(super) Uuid);
+
 struct Observer {
     calls: Calls,
-    metrics: Arc<Metrics>,
+    handle: Handle,
+    traces: Traces,
     /// The prefix of the ids that this process makes.
     process: u64,
     /// The number of ids that it has made.
@@ -61,8 +68,8 @@ impl Observer {
 }
 
 /// Returns the routes with each request observed. `process` tells the ids of this process from those of others.
-pub(super) fn before(routes: Router, calls: Calls, metrics: Arc<Metrics>, process: u64) -> Router {
-    let observer = Arc::new(Observer { calls, metrics, process, made: AtomicU64::new(0) });
+pub(super) fn before(routes: Router, calls: Calls, handle: Handle, traces: Traces, process: u64) -> Router {
+    let observer = Arc::new(Observer { calls, handle, traces, process, made: AtomicU64::new(0) });
     routes.layer(middleware::from_fn_with_state(observer, observe))
 }
 
@@ -73,6 +80,7 @@ async fn observe(
     next: Next,
 ) -> Response {
     let (id, route) = (observer.id(request.headers()), observer.route(path.as_ref(), request.method()));
+    let caller = observer.traces.caller(request.headers());
     let span = tracing::info_span!("request", id = &*id);
     request.extensions_mut().insert(Observed { id: Arc::clone(&id), route });
     let began = Instant::now();
@@ -80,7 +88,10 @@ async fn observe(
         let response = next.run(request).await;
         let (status, took) = (response.status().as_u16(), began.elapsed());
         tracing::debug!(route, status, ?took, "answered");
-        observer.metrics.requested(route, status, took);
+        observer.handle.metrics().requested(route, status, took);
+        let registration = response.extensions().get::<Registered>().map(|registered| registered.0);
+        let (node, id) = (observer.handle.node(), Arc::clone(&id));
+        observer.traces.answered(caller, Answered { node, route, status, took, registration, id });
         response
     };
     let mut response = answered.instrument(span).await;

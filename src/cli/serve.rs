@@ -17,7 +17,7 @@ use super::settings::effective;
 use super::signals::{Reload, Stop, Turn, tell_manager};
 use super::version;
 use crate::api::{Connections, Doors};
-use crate::config::{Audit, ConfigError, Partial};
+use crate::config::{Audit, ConfigError, Partial, Traces};
 use crate::files;
 use crate::node::{Node, NodeConfig, NodeError, Reception, Stopped, descriptors};
 
@@ -54,9 +54,13 @@ pub(super) fn run(args: ServeArgs, logs: &Logs) -> Outcome {
     logs.set(reload::filter(loaded.settings.log.as_deref()).map_err(unusable)?);
     let audit = Audit::default();
     reload::open(&audit, loaded.settings.audit_log.clone()).map_err(unusable)?;
+    let traces = Traces::from_environment().map_err(|error| Failure::usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(loaded, audit, logs, read))
+    let outcome = runtime.block_on(serve(loaded, audit, traces.clone(), logs, read));
+    drop(runtime);
+    traces.stop();
+    outcome
 }
 
 /// Returns the limits of connections, reduced where too few file descriptors would be left for the store and the peers.
@@ -80,7 +84,13 @@ fn failed(what: &str, error: io::Error) -> Failure {
 }
 
 /// Starts the node and its HTTP interface, and serves until a signal or the node itself ends that.
-async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Result<Loaded, ConfigError>) -> Outcome {
+async fn serve(
+    loaded: Loaded,
+    audit: Audit,
+    traces: Traces,
+    logs: &Logs,
+    read: impl Fn() -> Result<Loaded, ConfigError>,
+) -> Outcome {
     let Loaded { settings, effective } = loaded;
     // Signals are handled before anything is started, so that none arrives while the node is half started.
     let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
@@ -95,6 +105,7 @@ async fn serve(loaded: Loaded, audit: Audit, logs: &Logs, read: impl Fn() -> Res
         connections: connections(settings.connections).into(),
         tls: settings.tls,
         audit,
+        traces,
     };
     let (node, reception) = launch(settings.node, settings.fix_permissions, http)?;
     let mut live = Live::new(&node, logs, &doors, effective);

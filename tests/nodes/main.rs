@@ -74,4 +74,5 @@ mod service;
 mod snapshots;
 mod strangers;
 mod tokens;
+mod traces;
 mod webhooks;

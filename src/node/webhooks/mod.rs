@@ -38,6 +38,8 @@ use self::queue::Schedule;
 use self::role::Role;
 pub(crate) use self::sign::secret_text;
 use self::target::Clients;
+#[cfg(feature = "otel")]
+pub(crate) use self::target::outgoing_tls;
 pub(crate) use self::target::{TargetError, check, origin};
 use self::worker::{Order, Standing, Tools, Worker};
 use super::driver::{random, wall};

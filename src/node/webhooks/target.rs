@@ -14,9 +14,8 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Url, redirect};
-use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// The time in which a connection must be made. A guess: several round trips around the world.
@@ -130,8 +129,7 @@ impl Clients {
         if let Some(client) = place.get() {
             return Ok(client.clone());
         }
-        let roots = if secure { roots_of_system } else { no_roots };
-        let made = client(self.private, self.timeout, roots);
+        let made = client(self.private, self.timeout, secure);
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         match made {
             Ok(client) => Ok(place.get_or_init(|| client).clone()),
@@ -150,27 +148,20 @@ impl Clients {
     }
 }
 
-type Builder = ConfigBuilder<ClientConfig, WantsVerifier>;
-type Verified = ConfigBuilder<ClientConfig, WantsClientCert>;
-
-fn roots_of_system(tls: Builder) -> Result<Verified, rustls::Error> {
-    tls.with_platform_verifier()
-}
-
-/// Trusts nobody, for a client that makes no TLS connections.
-fn no_roots(tls: Builder) -> Result<Verified, rustls::Error> {
-    Ok(tls.with_root_certificates(RootCertStore::empty()))
-}
-
-fn client(
-    private: bool,
-    timeout: Duration,
-    roots: fn(Builder) -> Result<Verified, rustls::Error>,
-) -> Result<reqwest::Client, String> {
-    let wrong = |error: rustls::Error| error.to_string();
+/// Returns the TLS configuration of a client: it trusts the system's authorities, or nobody where it makes no TLS
+/// connections and so needs none.
+///
+/// # Errors
+/// The system's authorities cannot be read.
+pub(crate) fn outgoing_tls(secure: bool) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(wrong)?;
-    let tls = roots(tls).map_err(wrong)?.with_no_client_auth();
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let tls = if secure { tls.with_platform_verifier()? } else { tls.with_root_certificates(RootCertStore::empty()) };
+    Ok(tls.with_no_client_auth())
+}
+
+fn client(private: bool, timeout: Duration, secure: bool) -> Result<reqwest::Client, String> {
+    let tls = outgoing_tls(secure).map_err(|error| error.to_string())?;
     let builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())

@@ -1,0 +1,166 @@
+//! Makes spans, and sends them over OTLP in batches, on a thread of their own.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use axum::http::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{
+    Link, Span, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    TracerProvider,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider};
+use uuid::Uuid;
+
+use super::told::{Answered, TracesError};
+use crate::clock::NodeId;
+use crate::model::{Event, Time, event_type_text};
+use crate::node::outgoing_tls;
+
+/// How long a collector may take to take a batch of spans.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The trace of a request, from its headers.
+pub(crate) struct Caller(Context);
+
+/// Sends spans.
+#[derive(Debug)]
+pub(super) struct Exporter {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+impl Exporter {
+    pub(super) fn start(endpoint: &str) -> Result<Option<Self>, TracesError> {
+        let wrong = |error: &dyn std::fmt::Display| TracesError(error.to_string());
+        let tls = outgoing_tls(endpoint.starts_with("https:")).map_err(|error| wrong(&error))?;
+        let client = reqwest::blocking::Client::builder().timeout(TAKEN_WITHIN).tls_backend_preconfigured(tls).build();
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client.map_err(|error| wrong(&error))?)
+            .build()
+            .map_err(|error| wrong(&error))?;
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let mut resource = Resource::builder().with_attribute(version);
+        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("forename");
+        }
+        let provider = SdkTracerProvider::builder()
+            .with_id_generator(Ids::default())
+            .with_resource(resource.build())
+            .with_batch_exporter(exporter)
+            .build();
+        tracing::info!(endpoint, "spans are exported to OpenTelemetry");
+        let tracer = provider.tracer("forename");
+        Ok(Some(Self { provider, tracer }))
+    }
+
+    #[expect(clippy::unused_self, reason = "a program without OpenTelemetry has no exporter to ask")]
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
+        Caller(TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers)))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a span ends now")]
+    pub(super) fn answered(&self, caller: Option<Caller>, answered: Answered) {
+        let Answered { node, route, status, took, registration, id } = answered;
+        let end = SystemTime::now();
+        let (method, path) = route.split_once(' ').unwrap_or((route, ""));
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", method.to_owned()),
+            KeyValue::new("http.route", path.to_owned()),
+            KeyValue::new("http.response.status_code", i64::from(status)),
+            KeyValue::new("forename.node", node.to_string()),
+            KeyValue::new("forename.request", id.to_string()),
+        ];
+        attributes.extend(registration.map(about));
+        let context = caller.map_or_else(Context::new, |caller| caller.0);
+        let mut span = self.tracer.span_builder(route).with_kind(SpanKind::Server).with_start_time(end - took);
+        let own_trace = context.span().span_context().is_valid();
+        let trace = registration.and_then(trace_of);
+        if own_trace && let Some(trace) = trace {
+            span = span.with_links(vec![Link::with_context(within(trace))]);
+        }
+        let span = span.with_attributes(attributes);
+        let mut span = begun_in(trace.filter(|_| !own_trace), || span.start_with_context(&self.tracer, &context));
+        // What a caller did wrong is no error of the server (semantic conventions for HTTP).
+        if status >= 500 {
+            span.set_status(Status::error(""));
+        }
+        span.end_with_timestamp(end);
+    }
+
+    pub(super) fn decided(&self, node: NodeId, event: &Event) {
+        let registration = &event.data.registration;
+        let Some(trace) = trace_of(registration.id) else { return };
+        let (start, end) = (system_time(registration.accepted_at), system_time(event.time));
+        let attributes = vec![
+            about(registration.id),
+            KeyValue::new("forename.stamp", registration.stamp.to_string()),
+            KeyValue::new("forename.node", node.to_string()),
+            KeyValue::new("forename.accepted_by", registration.node.to_string()),
+        ];
+        let name = event_type_text(event.event_type);
+        let span = self.tracer.span_builder(name).with_start_time(start).with_attributes(attributes);
+        let mut span = begun_in(Some(trace), || span.start_with_context(&self.tracer, &Context::new()));
+        // The clock of the node that accepted it may be ahead of this one's.
+        span.end_with_timestamp(end.max(start));
+    }
+
+    pub(super) fn stop(&self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::warn!("the last spans could not be exported: {error}");
+        }
+    }
+}
+
+fn system_time(time: Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(time.0.0)
+}
+
+fn about(registration: Uuid) -> KeyValue {
+    KeyValue::new("forename.registration", registration.to_string())
+}
+
+/// Returns the trace of a registration; none for the id that no trace may have.
+fn trace_of(registration: Uuid) -> Option<TraceId> {
+    (!registration.is_nil()).then(|| TraceId::from_bytes(registration.into_bytes()))
+}
+
+/// Returns the context of a trace, for a link to it. A link needs a span, and is to the trace as a whole.
+fn within(trace: TraceId) -> SpanContext {
+    let [.., a, b, c, d, e, f, g, h] = trace.to_bytes();
+    let span = SpanId::from_bytes([a, b, c, d, e, f, g, h]);
+    SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE)
+}
+
+thread_local! {
+    /// The trace of the span that is begun now.
+    static TRACE: Cell<Option<TraceId>> = const { Cell::new(None) };
+}
+
+/// Begins a span in this trace, without a parent. So a sampler decides by the trace's id, and alike at all nodes.
+fn begun_in<T>(trace: Option<TraceId>, begin: impl FnOnce() -> T) -> T {
+    TRACE.set(trace);
+    let begun = begin();
+    TRACE.set(None);
+    begun
+}
+
+/// Makes the ids of spans at random, and of traces unless the trace is known.
+#[derive(Debug, Default)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        TRACE.get().unwrap_or_else(|| self.0.new_trace_id())
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        self.0.new_span_id()
+    }
+}
