@@ -292,14 +292,19 @@ pub(crate) struct Three {
 pub(crate) const LABELS: [&str; 3] = ["a", "b", "c"];
 
 impl Three {
+    /// The receivers of their webhooks are on loopback.
+    fn serve(label: &str) -> Serve {
+        Serve::new(label).with(&["--webhook-private-targets".to_owned()])
+    }
+
     pub(crate) async fn start() -> Self {
         let homes = [Home::new(), Home::new(), Home::new()];
-        let first = Process::start(&homes[0], &Serve::new(LABELS[0])).await;
+        let first = Process::start(&homes[0], &Self::serve(LABELS[0])).await;
         let token = first.client.mint_token_for(2, Some(DEADLINE)).await.expect("a member makes tokens");
         let peer = first.peer;
         let mut nodes = vec![first];
         for (home, label) in homes.iter().zip(LABELS).skip(1) {
-            nodes.push(Process::start(home, &Serve::new(label).join(peer, &token)).await);
+            nodes.push(Process::start(home, &Self::serve(label).join(peer, &token)).await);
         }
         let three = Self { homes, nodes };
         super::all_members(&three.clients()).await;
@@ -313,7 +318,7 @@ impl Three {
     /// Runs a stopped node again, at its old addresses.
     pub(crate) async fn run_again(&mut self, index: usize) {
         let (http, peer) = (self.nodes[index].http, self.nodes[index].peer);
-        let serve = Serve::new(LABELS[index]).at(http, peer);
+        let serve = Self::serve(LABELS[index]).at(http, peer);
         self.nodes[index] = Process::start(&self.homes[index], &serve).await;
     }
 }

@@ -1,12 +1,18 @@
-"""The recipes of `docs/recipes.md`: the outbox with SQLite at real nodes, the bridges to brokers with fakes in their place."""
+"""The recipes of `docs/recipes.md`: the outbox and the read model with SQLite at real nodes, the bridges to brokers with fakes in
+their place."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
+import threading
 import time
+import urllib.request
+import uuid
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +20,12 @@ import pytest
 
 from forename import Client, Gap, Taken
 from forename.models import Event
+from forename.webhooks import sign
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples/recipes"))
 
 import outbox
+import read_model
 from bridge import JetStreamStore, KafkaStore
 
 NODES = os.environ.get("FORENAME_NODES", "")
@@ -69,6 +77,73 @@ def test_a_row_and_a_claim_end_up_alike_in_both_orders() -> None:
     with pytest.raises(Taken):
         outbox.claim_first(connection, client, "outbox-bob")
     assert connection.execute("select count(*) from person").fetchone() == before, "nobody without a name"
+
+
+SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+
+def deliver(connection: sqlite3.Connection, id: str, registration: dict[str, Any], **data: Any) -> int:
+    body = json.dumps({"data": {"registration": registration, **data}}).encode()
+    now = int(time.time())
+    headers = {"Webhook-Id": id, "Webhook-Timestamp": str(now), "Webhook-Signature": sign(SECRET, id, now, body)}
+    return read_model.take(connection, [SECRET], headers, body)
+
+
+def test_a_read_model_takes_each_event_once_and_goes_only_forward() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(read_model.SCHEMA)
+    claim = {"namespace": "username", "key": "ann", "name": "Ann"}
+    first = {"id": "r1", "owner": "ann", "status": "confirmed", "names": [claim]}
+    second = {"id": "r2", "owner": "bob", "status": "confirmed", "names": [claim]}
+    assert deliver(connection, "r1/confirmed", first) == 204
+    assert read_model.holder(connection, "username", "ann") == "ann"
+    # The next holder's node is heard before the end of the first tenure, whose events come late and twice.
+    assert deliver(connection, "r1/ended", first, name=claim, reason="released") == 204
+    assert deliver(connection, "r2/confirmed", second) == 204
+    assert deliver(connection, "r1/confirmed", first) == 204
+    assert deliver(connection, "r1/accepted", {**first, "status": "pending"}) == 204
+    assert read_model.holder(connection, "username", "ann") == "bob"
+    assert deliver(connection, "r2/erased", {"id": "r2", "status": "confirmed", "erased": True}) == 204
+    assert read_model.holder(connection, "username", "ann") is None
+    assert connection.execute("select count(*) from delivery").fetchone() == (5,)
+    forged = {"webhook-id": "x", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,AAAA"}
+    assert read_model.take(connection, [SECRET], forged, b"{}") == 401
+
+
+@pytest.mark.skipif(not NODES, reason="FORENAME_NODES does not say where the nodes are")
+def test_a_read_model_follows_real_nodes(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "model.db", check_same_thread=False)
+    connection.executescript(read_model.SCHEMA)
+    secrets: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            # A delivery that comes before the secret is known is made again.
+            status = read_model.take(connection, secrets, dict(self.headers), body) if secrets else 503
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    addresses = NODES.split(",")
+    hook = json.dumps({"url": f"http://127.0.0.1:{server.server_port}/forename"}).encode()
+    headers = {"content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{addresses[-1]}/v1/webhooks", hook, headers)) as answer:
+        made = json.load(answer)
+    secrets.append(made["secret"])
+
+    name, client = f"model-{uuid.uuid4().hex[:8]}", Client(addresses)
+    registration = client.register("ann", [("username", name)])
+    eventually(lambda: read_model.holder(connection, "username", name) == "ann")
+    client.release(registration["id"])
+    eventually(lambda: read_model.holder(connection, "username", name) is None)
+    removal = urllib.request.Request(f"{addresses[-1]}/v1/webhooks/{made['id']}", headers=headers, method="DELETE")
+    urllib.request.urlopen(removal).close()
+    server.shutdown()
 
 
 class FakeKafka:
