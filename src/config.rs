@@ -6,7 +6,7 @@ mod error;
 #[cfg(feature = "cli")]
 use std::error::Error;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -344,6 +344,11 @@ impl Partial {
         let tls = tls(self.tls_cert, self.tls_key, self.tls_client_ca)?;
         let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR.into());
         let join = join(self.join, self.token, self.join_token_file, &data_dir)?;
+        match &self.advertise {
+            Some(address) if !is_reachable(address) => return Err(ConfigError::Advertise(address.clone())),
+            None if join.is_some() && peer.ip().is_unspecified() => return Err(ConfigError::Nowhere(peer)),
+            _ => {}
+        }
         // The address tells nodes apart where nobody has named them.
         let label = self.name.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
         let node = NodeConfig {
@@ -388,6 +393,13 @@ fn tls(cert: Option<PathBuf>, key: Option<PathBuf>, client_ca: Option<PathBuf>) 
     }
 }
 
+/// Returns true for a host and a port to which another machine may connect.
+fn is_reachable(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let anywhere = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    !host.is_empty() && !anywhere && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 fn connections(most: Option<u32>, of_address: Option<u32>) -> Connections {
     let defaults = Connections::default();
     let or = |given: Option<u32>, default| given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default);
@@ -424,7 +436,8 @@ fn join(
 /// Returns the API tokens of the settings together with those of a file.
 fn api_tokens(mut tokens: Vec<ApiToken>, file: Option<PathBuf>) -> Result<ApiTokens, ConfigError> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::Read { path: path.clone(), error })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| ConfigError::ApiTokenFile { path: path.clone(), error })?;
         let read = toml::from_str::<TokenFile>(&text);
         let TokenFile { api_token } =
             read.map_err(|error| ConfigError::File { path: path.clone(), error: Box::new(error) })?;

@@ -14,6 +14,8 @@ mod export;
 mod export;
 mod follow;
 mod told;
+#[cfg(feature = "otel")]
+mod watched;
 
 use std::sync::Arc;
 

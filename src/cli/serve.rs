@@ -96,7 +96,10 @@ async fn serve(
     let mut stopped = Stop::listen().map_err(|error| failed("cannot take signals", error))?;
     let mut reload = Reload::listen().map_err(|error| failed("cannot take signals", error))?;
     let at = settings.http;
-    let listener = TcpListener::bind(at).await.map_err(|error| failed(&format!("cannot listen at {at}"), error))?;
+    let listener = TcpListener::bind(at).await.map_err(|error| {
+        let next = "give another address as --http, or stop what uses it";
+        Failure::failed(format!("cannot listen for clients at {at}: {error}; {next}"))
+    })?;
     let http = listener.local_addr().map_err(|error| failed("cannot listen", error))?;
     let doors = Doors {
         tokens: settings.tokens,

@@ -10,7 +10,7 @@ use crate::api::{GateError, TlsError};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {error}")]
+    #[error("cannot read the configuration file {path}: {error}; correct --config or FORENAME_CONFIG")]
     Read {
         /// The file.
         path: PathBuf,
@@ -47,6 +47,29 @@ pub enum ConfigError {
     /// The file with the join token cannot be read.
     #[error("cannot read the join token in {path}: {error}; write what 'forename member token' printed into it")]
     JoinToken {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// The address at which other nodes are to reach this one is none.
+    #[error(
+        "advertise is {0:?}, and not an address at which other nodes reach this one; write HOST:PORT, with the name or the \
+         address of this machine"
+    )]
+    Advertise(String),
+    /// A node that is to join listens at every address, and does not say at which of them others reach it.
+    #[error(
+        "this node is to join a cluster, and the members could not reach it: it listens at {0}, which means every address of \
+         this machine; give the one that they reach as --advertise HOST:PORT"
+    )]
+    Nowhere(SocketAddr),
+    /// The file of the API tokens cannot be read.
+    #[error(
+        "cannot read the API tokens in {path}: {error}; correct api_tokens, or make the file: 'forename token new' prints a \
+         token for it"
+    )]
+    ApiTokenFile {
         /// The file.
         path: PathBuf,
         /// The reason.

@@ -63,6 +63,29 @@ fn http_beyond_loopback_takes_a_decision() {
 }
 
 #[test]
+fn a_node_that_joins_has_an_address_that_others_reach() {
+    let joining = |peer: &str, advertise: Option<&str>| {
+        let (join, token) = (Some("one.example.org:7401".to_owned()), Some("t".to_owned()));
+        let advertise = advertise.map(str::to_owned);
+        Partial { peer: peer.parse().ok(), advertise, join, token, ..Partial::default() }.finish()
+    };
+    for peer in ["0.0.0.0:7401", "[::]:7401"] {
+        assert!(matches!(joining(peer, None), Err(ConfigError::Nowhere(_))), "{peer}");
+        assert!(joining(peer, Some("two.example.org:7401")).is_ok(), "{peer}");
+        // One that founds a cluster may be alone for ever.
+        assert!(Partial { peer: peer.parse().ok(), ..Partial::default() }.finish().is_ok(), "{peer}");
+    }
+    for wrong in
+        ["nonsense", ":7401", "two.example.org:", "two.example.org:0", "0.0.0.0:7401", "[::]:7401", "two:99999"]
+    {
+        assert!(matches!(joining("127.0.0.1:7401", Some(wrong)), Err(ConfigError::Advertise(_))), "{wrong}");
+    }
+    for right in ["127.0.0.1:7401", "[::1]:7401", "two:7401"] {
+        assert!(joining("0.0.0.0:7401", Some(right)).is_ok(), "{right}");
+    }
+}
+
+#[test]
 fn tokens_come_from_the_settings_and_from_a_file() {
     let hash = |digit: &str| digit.repeat(64);
     let table = |name: &str, hash: &str| {
@@ -92,7 +115,7 @@ fn tokens_come_from_the_settings_and_from_a_file() {
     assert!(settings(&(open.to_owned() + &table("shop", &hash("a")))).is_ok());
     assert!(matches!(settings(open), Err(ConfigError::Exposed(_))));
     let none = variables(&[("FORENAME_API_TOKENS", "/nonexistent/tokens")]).unwrap().finish();
-    assert!(matches!(none, Err(ConfigError::Read { .. })), "{none:?}");
+    assert!(matches!(none, Err(ConfigError::ApiTokenFile { .. })), "{none:?}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl fmt::Display for Lost {
              there while the node ran. What the node wrote since is in no directory that a start would find, so it has \
              stopped; what was confirmed or rejected is at the other members too. Put the directory back in its place and \
              start the node. If it is lost, `forename restore` makes one of a backup, or replace the node: `forename member \
-             evict` at another member, then start a new node on an empty directory with --join"
+             evict` at another member, then start a new node on an empty directory with --join-token-file"
         )
     }
 }

@@ -32,7 +32,7 @@ pub enum OpenError {
     NotStarted,
     /// The node has left its cluster.
     #[error(
-        "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join"
+        "the node of this data directory has left its cluster; to take part again, start a new node on an empty directory with --join-token-file"
     )]
     Left,
     /// The directory is a reader's, and the node is not to be one.

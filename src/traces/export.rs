@@ -11,13 +11,14 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider};
 use uuid::Uuid;
 
 use super::told::{Answered, TracesError};
+use super::watched::Watched;
 use crate::clock::NodeId;
 use crate::model::{Event, Time, event_type_text};
 use crate::node::outgoing_tls;
@@ -38,10 +39,14 @@ pub(super) struct Exporter {
 impl Exporter {
     pub(super) fn start(endpoint: &str) -> Result<Option<Self>, TracesError> {
         let wrong = |error: &dyn std::fmt::Display| TracesError(error.to_string());
+        if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+            return Err(TracesError(format!("the endpoint {endpoint:?} does not begin with http:// or https://")));
+        }
         let tls = outgoing_tls(endpoint.starts_with("https:")).map_err(|error| wrong(&error))?;
         let client = reqwest::blocking::Client::builder().timeout(TAKEN_WITHIN).tls_backend_preconfigured(tls).build();
         let exporter = SpanExporter::builder()
             .with_http()
+            .with_protocol(protocol()?)
             .with_http_client(client.map_err(|error| wrong(&error))?)
             .build()
             .map_err(|error| wrong(&error))?;
@@ -53,7 +58,7 @@ impl Exporter {
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_resource(resource.build())
-            .with_batch_exporter(exporter)
+            .with_batch_exporter(Watched::new(exporter))
             .build();
         tracing::info!(endpoint, "spans are exported to OpenTelemetry");
         let tracer = provider.tracer("forename");
@@ -70,6 +75,10 @@ impl Exporter {
         let Answered { node, route, status, took, registration, id } = answered;
         let end = SystemTime::now();
         let (method, path) = route.split_once(' ').unwrap_or((route, ""));
+        // Probes, metrics and pages are asked for all the time and say nothing about registrations.
+        if !path.starts_with("/v1/") {
+            return;
+        }
         let mut attributes = vec![
             KeyValue::new("http.request.method", method.to_owned()),
             KeyValue::new("http.route", path.to_owned()),
@@ -115,6 +124,16 @@ impl Exporter {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!("the last spans could not be exported: {error}");
         }
+    }
+}
+
+/// Returns how spans are written, by the variables of the specification.
+fn protocol() -> Result<Protocol, TracesError> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL")).as_deref() {
+        None | Some("http/protobuf") => Ok(Protocol::HttpBinary),
+        Some("http/json") => Ok(Protocol::HttpJson),
+        Some(other) => Err(TracesError(format!("the protocol {other:?} is neither http/protobuf nor http/json"))),
     }
 }
 

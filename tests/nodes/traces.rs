@@ -151,4 +151,18 @@ async fn a_collector_that_is_not_there_holds_nobody_up() {
         register(&node, &format!("name{number}"), None).await;
     }
     assert!(node.terminate().await.success(), "{}", home.read_log());
+    assert_eq!(home.read_log().matches("spans are lost").count(), 1, "{}", home.read_log());
+}
+
+#[tokio::test]
+async fn variables_that_cannot_be_followed_stop_the_start() {
+    for (name, value) in [("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")] {
+        let mut serve = exporting("a", "http://127.0.0.1:9");
+        serve.variables.retain(|(known, _)| known != name);
+        serve.variables.push((name.to_owned(), value.to_owned()));
+        let home = Home::new();
+        let (status, _) = Process::try_start(&home, &serve).await.err().expect("it does not start");
+        assert!(!status.success());
+        assert!(home.read_log().contains(value), "{}", home.read_log());
+    }
 }

@@ -48,7 +48,7 @@ impl Fault {
             }
             _ => {
                 "do not serve this directory: keep it aside, and restore the node's last backup, or evict the node and \
-                 start a new one on an empty directory with --join; where it is all that is left, 'forename recover' on \
+                 start a new one on an empty directory with --join-token-file; where it is all that is left, 'forename recover' on \
                  a copy of it saves what can be read"
             }
         }

@@ -41,7 +41,7 @@ pub enum OpenError {
         "the log of the store is damaged: {}: {what}. What the node acknowledged since its tables were last written may be \
          lost here, though other members have what was confirmed. Nothing was changed. Put the file back if the disk has a \
          good copy of it; otherwise restore the node from a backup, or evict it at another member and start a new node on an \
-         empty directory with --join",
+         empty directory with --join-token-file",
         path.display()
     )]
     Damaged {
