@@ -55,7 +55,7 @@ impl Traces {
     }
 
     /// Records a request, with the trace that it came with.
-    pub(crate) fn answered(&self, caller: Option<Caller>, answered: Answered) {
+    pub(crate) fn answered(&self, caller: Caller, answered: Answered) {
         if let Some(exporter) = &self.0 {
             exporter.answered(caller, answered);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::time::Instant;
@@ -35,10 +35,6 @@ pub(super) struct Observed {
     /// The method and the pattern of the path.
     pub(super) route: &'static str,
 }
-
-/// The registration that a request has made or asked to make, as an extension of its answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Registered(pub(super) Uuid);
 
 struct Observer {
     calls: Calls,
@@ -89,9 +85,10 @@ async fn observe(
         let (status, took) = (response.status().as_u16(), began.elapsed());
         tracing::debug!(route, status, ?took, "answered");
         observer.handle.metrics().requested(route, status, took);
-        let registration = response.extensions().get::<Registered>().map(|registered| registered.0);
-        let (node, id) = (observer.handle.node(), Arc::clone(&id));
-        observer.traces.answered(caller, Answered { node, route, status, took, registration, id });
+        if let Some(caller) = caller {
+            let (node, registration, id) = (observer.handle.node(), registered(&response), Arc::clone(&id));
+            observer.traces.answered(caller, Answered { node, route, status, took, registration, id });
+        }
         response
     };
     let mut response = answered.instrument(span).await;
@@ -99,6 +96,12 @@ async fn observe(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Returns the registration that a request has made or asked to make: its answer says where that is.
+fn registered(response: &Response) -> Option<Uuid> {
+    let place = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    place.strip_prefix("/v1/registrations/")?.parse().ok()
 }
 
 /// Returns the id that a request brings: in its own header, or the id of the trace that it belongs to (W3C Trace

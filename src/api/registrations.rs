@@ -13,7 +13,6 @@ use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::grid::on_grid;
 use super::names::{looked_up, suggestions};
-use super::observe::Registered;
 use super::{Api, asked};
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, OwnerPlace, Registration, RegistrationBody, Span, Wait};
@@ -39,9 +38,6 @@ pub(super) async fn register(
         Ok(registration) => (Some(registration.id), json(accepted(&registration), &registration)),
         Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.into_response()),
     };
-    if let Some(id) = id {
-        response.extensions_mut().insert(Registered(id));
-    }
     if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("/v1/registrations/{id}")).ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }

@@ -56,7 +56,7 @@ pub(crate) struct Scraped<'a> {
     pub(crate) webhooks: BTreeMap<Uuid, Measured>,
 }
 
-/// What is measured of the deliveries to one webhook.
+/// The values of the metrics of one webhook at this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Measured {
     /// Events that were not read yet, and those that wait; none where nothing is delivered for now.

@@ -262,7 +262,7 @@ impl<S: Store> Replica<S> {
             self.halt(failure.to_string());
             return self.outbox.take_step();
         }
-        // Where another thread syncs the batch, it does so meanwhile.
+        // The disk writes the batch meanwhile.
         self.read();
         self.answer_confirmed();
         self.outbox.extend(last_word);

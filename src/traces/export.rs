@@ -71,7 +71,7 @@ impl Exporter {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a span ends now")]
-    pub(super) fn answered(&self, caller: Option<Caller>, answered: Answered) {
+    pub(super) fn answered(&self, Caller(context): Caller, answered: Answered) {
         let Answered { node, route, status, took, registration, id } = answered;
         let end = SystemTime::now();
         let (method, path) = route.split_once(' ').unwrap_or((route, ""));
@@ -87,7 +87,6 @@ impl Exporter {
             KeyValue::new("forename.request", id.to_string()),
         ];
         attributes.extend(registration.map(about));
-        let context = caller.map_or_else(Context::new, |caller| caller.0);
         let mut span = self.tracer.span_builder(route).with_kind(SpanKind::Server).with_start_time(end - took);
         let own_trace = context.span().span_context().is_valid();
         let trace = registration.and_then(trace_of);
@@ -96,7 +95,7 @@ impl Exporter {
         }
         let span = span.with_attributes(attributes);
         let mut span = begun_in(trace.filter(|_| !own_trace), || span.start_with_context(&self.tracer, &context));
-        // What a caller did wrong is no error of the server (semantic conventions for HTTP).
+        // By the semantic conventions for HTTP a status of 4xx is the client's error, and not one of the server's span.
         if status >= 500 {
             span.set_status(Status::error(""));
         }

@@ -1,4 +1,4 @@
-//! What is told about a request, and about variables that cannot be followed.
+//! The description of a request for its span, and the error where the variables of the environment cannot be used.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -361,7 +361,7 @@ async fn the_webhook_of_a_node_that_is_evicted_is_taken_over_without_a_gap() {
 #[tokio::test]
 async fn a_node_that_is_killed_meanwhile_loses_no_event() {
     let home = Home::new();
-    let serve = Serve::new("a").with(&["--webhook-private-targets".to_owned()]);
+    let serve = Serve::new("a").with_hooks_on_loopback();
     let mut process = Process::start(&home, &serve).await;
     let receiver = Receiver::start().await;
     let hook = receiver.add(&process.client).await;
@@ -410,7 +410,7 @@ fn file(home: &Home, hook: Uuid, kind: &str) -> Value {
 #[tokio::test]
 async fn dead_letters_are_kept_when_the_node_is_killed() {
     let home = Home::new();
-    let serve = Serve::new("a").with(&["--webhook-private-targets".to_owned()]);
+    let serve = Serve::new("a").with_hooks_on_loopback();
     let mut process = Process::start(&home, &serve).await;
     let receiver = Receiver::start().await;
     let hook = receiver.add(&process.client).await.id;
@@ -477,7 +477,7 @@ async fn a_progress_that_cannot_be_read_is_the_last_error_of_its_webhook_alone()
 async fn without_authorities_http_works_and_https_says_what_is_missing() {
     let (home, empty) = (Home::new(), tempfile::tempdir().unwrap());
     let none = |name: &str| (name.to_owned(), empty.path().join("none").to_string_lossy().into_owned());
-    let mut serve = Serve::new("a").with(&["--webhook-private-targets".to_owned()]);
+    let mut serve = Serve::new("a").with_hooks_on_loopback();
     serve.variables.extend([none("SSL_CERT_FILE"), none("SSL_CERT_DIR")]);
     let process = Process::start(&home, &serve).await;
     let receiver = Receiver::start().await;

@@ -99,6 +99,11 @@ impl Serve {
         self
     }
 
+    /// Lets webhooks have receivers on loopback.
+    pub(crate) fn with_hooks_on_loopback(self) -> Self {
+        self.with(&["--webhook-private-targets".to_owned()])
+    }
+
     pub(crate) fn at(mut self, http: SocketAddr, peer: SocketAddr) -> Self {
         (self.http, self.peer) = (http, peer);
         self
@@ -292,9 +297,8 @@ pub(crate) struct Three {
 pub(crate) const LABELS: [&str; 3] = ["a", "b", "c"];
 
 impl Three {
-    /// The receivers of their webhooks are on loopback.
     fn serve(label: &str) -> Serve {
-        Serve::new(label).with(&["--webhook-private-targets".to_owned()])
+        Serve::new(label).with_hooks_on_loopback()
     }
 
     pub(crate) async fn start() -> Self {

@@ -2,8 +2,8 @@
 //! calls that only ask the driver and do little else are answered there. All other calls are answered on the threads of the
 //! runtime, also on such a connection, and what they send is handed over part by part.
 //!
-//! Probes, event streams and downloads have connections of their own as a rule, so a driver that its disk holds up does not
-//! keep anybody from asking how the node is.
+//! Probes, event streams and downloads have connections of their own as a rule, so they are answered also while the driver's
+//! thread is busy or waits for its disk.
 
 use std::convert::Infallible;
 use std::panic;

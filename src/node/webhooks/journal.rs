@@ -48,6 +48,14 @@ pub(super) struct Item {
     pub(super) under_way: bool,
 }
 
+impl Item {
+    /// Returns an event that was not attempted yet, and may be at once.
+    pub(super) fn new(id: String, registration: Uuid, body: String) -> Self {
+        let (due, not_before) = (Millis(0), Millis(0));
+        Self { id, registration, body, attempts: 0, tried: 0, pause: 0, due, not_before, error: None, under_way: false }
+    }
+}
+
 /// A second reading of the feed for nodes that are out, up to where the first one has come.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Pass {
@@ -158,18 +166,8 @@ mod tests {
         let (dir, id) = (dir.path().join("webhooks"), Uuid::from_u128(7));
         let journal = Journal::new(&dir, id);
         assert_eq!((journal.place().unwrap(), journal.dead().unwrap().len()), (None, 0));
-        let item = Item {
-            id: "a/confirmed".into(),
-            registration: id,
-            body: "{}".into(),
-            attempts: 3,
-            tried: 5,
-            pause: 4,
-            due: Millis(9),
-            not_before: Millis(0),
-            error: Some("500".into()),
-            under_way: false,
-        };
+        let new = Item::new("a/confirmed".into(), id, "{}".into());
+        let item = Item { attempts: 3, tried: 5, pause: 4, due: Millis(9), error: Some("500".into()), ..new };
         let pass = Pass { keys: BTreeSet::from([4]), cursor: None, until: 12 };
         let place = Place { passes: vec![pass], waiting: vec![item.clone()], ..Place::default() };
         journal.save_place(&place).unwrap();

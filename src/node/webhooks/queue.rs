@@ -137,14 +137,9 @@ pub(super) fn replay(place: &mut Place, dead: &[Item], now: Millis) {
     let mut waiting = std::mem::take(&mut place.waiting);
     for letter in dead {
         let known = waiting.iter().position(|item| item.id == letter.id).map(|index| waiting.remove(index));
-        place.waiting.push(known.unwrap_or_else(|| Item {
-            attempts: 0,
-            tried: 0,
-            pause: 0,
-            due: now,
-            not_before: Millis(0),
-            under_way: false,
-            ..letter.clone()
+        place.waiting.push(known.unwrap_or_else(|| {
+            let Item { id, registration, body, error, .. } = letter.clone();
+            Item { due: now, error, ..Item::new(id, registration, body) }
         }));
     }
     place.waiting.append(&mut waiting);
@@ -161,18 +156,7 @@ mod tests {
     };
 
     fn item(id: &str, registration: u128) -> Item {
-        Item {
-            id: id.into(),
-            registration: Uuid::from_u128(registration),
-            body: "{}".into(),
-            attempts: 0,
-            tried: 0,
-            pause: 0,
-            due: Millis(0),
-            not_before: Millis(0),
-            error: None,
-            under_way: false,
-        }
+        Item::new(id.into(), Uuid::from_u128(registration), "{}".into())
     }
 
     fn place(items: &[(&str, u128)]) -> Place {

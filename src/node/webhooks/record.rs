@@ -147,18 +147,7 @@ mod tests {
         Schedule { first: Duration::from_secs(1), longest: Duration::from_secs(1), give_up: Duration::ZERO };
 
     fn item(id: &str) -> Item {
-        Item {
-            id: id.into(),
-            registration: ID,
-            body: "{}".into(),
-            attempts: 0,
-            tried: 0,
-            pause: 0,
-            due: Millis(0),
-            not_before: Millis(0),
-            error: None,
-            under_way: false,
-        }
+        Item::new(id.into(), ID, "{}".into())
     }
 
     fn write(record: &mut Record, journal: &Journal) -> bool {

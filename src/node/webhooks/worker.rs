@@ -26,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The shortest time between two records of the progress. What was delivered after the last record is delivered again after a
 /// crash. A guess: a record costs two fsyncs of each file.
 const RECORD_EVERY: Duration = Duration::from_secs(1);
-/// The same where the progress has only changed in a way whose loss repeats no delivery, such as events that were read and are
-/// not for the webhook. A guess.
+/// The shortest time between two records where no delivery would be repeated if the later one were lost: the task has only read
+/// events that are not for the webhook, for instance. A guess.
 const RECORD_MOVES_EVERY: Duration = Duration::from_secs(10);
 
 /// How the deliveries to a webhook stand.
@@ -415,16 +415,5 @@ fn item(event: &Event) -> Option<Item> {
     let told = Event { cursor: None, ..event.clone() };
     let body = serde_json::to_string(&told)
         .inspect_err(|error| tracing::error!(event = event.id, %error, "an event cannot be written as JSON"));
-    Some(Item {
-        id: event.id.clone(),
-        registration: event.data.registration.id,
-        body: body.ok()?,
-        attempts: 0,
-        tried: 0,
-        pause: 0,
-        due: Millis(0),
-        not_before: Millis(0),
-        error: None,
-        under_way: false,
-    })
+    Some(Item::new(event.id.clone(), event.data.registration.id, body.ok()?))
 }

@@ -25,8 +25,8 @@ pub struct EventsAfter {
     read: Progress,
 }
 
-/// What a reader that was made at some time leaves out of a feed that repeats events. A repeated event has the time of the
-/// repetition, so its age is known only from what it is about.
+/// Leaves old events out of a feed that repeats events, for a reader of the feed that is younger than they are, such as a
+/// webhook. The time of a repeated event is that of its repetition, so its age is derived from the registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SinceMade {
     /// The number of the last event that may be a repetition.

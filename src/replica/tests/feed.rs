@@ -26,6 +26,17 @@ fn page(cluster: &mut Cluster, id: NodeId, after: Option<Cursor>) -> Result<(Vec
     }
 }
 
+/// Has node 1 go on under its next incarnation, alone in a new cluster. Returns its new id.
+fn recovered(cluster: &mut Cluster) -> NodeId {
+    let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
+    let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
+    let (store, next) = replica.recover(ClusterId::from_random([8; 16]), [8; 32]).unwrap();
+    let mut config = config(1);
+    (config.log.contact.node, config.log.seed) = (next, 77);
+    cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());
+    next
+}
+
 /// The feed of the next incarnation tells anew, in steps, what the node accepted, and it accepts more names meanwhile.
 #[test]
 fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers_there() {
@@ -33,12 +44,7 @@ fn the_feed_of_the_next_life_tells_anew_what_the_node_accepted_and_sends_readers
     let took: Vec<_> = (0..700).map(|n| cluster.claim(1, &format!("name{n}")).id).collect();
     let (old, reader) = page(&mut cluster, node(1), None).unwrap();
     assert_eq!(old.len(), 1000);
-    let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    let (store, next) = replica.recover(ClusterId::from_random([8; 16]), [8; 32]).unwrap();
-    let mut config = config(1);
-    (config.log.contact.node, config.log.seed) = (next, 77);
-    cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());
+    let next = recovered(&mut cluster);
     let refused = page(&mut cluster, next, Some(reader)).unwrap_err();
     let Refusal::CursorUnknown { after, restart } = refused else { panic!("{refused:?}") };
     assert_eq!((after, restart.number), (reader, 0));
@@ -77,12 +83,7 @@ fn a_reader_leaves_out_repeated_events_that_are_older_than_itself() {
     assert!(cluster.reply(1, Command::Release { id: old }).is_ok());
     let new = cluster.claim(1, "new").id;
     cluster.pass(2000);
-    let store = cluster.nodes.remove(&node(1)).unwrap().into_store();
-    let replica = Replica::open(config(1), store, None, cluster.now).unwrap();
-    let (store, next) = replica.recover(ClusterId::from_random([8; 16]), [8; 32]).unwrap();
-    let mut config = config(1);
-    (config.log.contact.node, config.log.seed) = (next, 77);
-    cluster.nodes.insert(next, Replica::open(config, store, None, cluster.now).unwrap());
+    let next = recovered(&mut cluster);
     cluster.pass(2000);
     let mut read = |since_made| {
         let token = cluster.next_token;

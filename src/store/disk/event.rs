@@ -2,7 +2,7 @@
 
 use crate::store::{Batch, StoreFailure};
 
-/// What a store tells its owner.
+/// A message of a store to the driver that owns it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DiskEvent {
     /// All batches up to this one are durable. The numbers rise, and some are skipped.
