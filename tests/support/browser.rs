@@ -106,7 +106,7 @@ impl Page {
         let mut last = String::new();
         let looking = async {
             while self.value(&expression).await != Value::Bool(true) {
-                last = self.value("document.body.innerText").await.as_str().unwrap_or_default().to_owned();
+                last = self.value("document.body?.innerText").await.as_str().unwrap_or_default().to_owned();
                 tokio::time::sleep(super::LOOK).await;
             }
         };
