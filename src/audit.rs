@@ -61,6 +61,20 @@ impl Audit {
         Ok(())
     }
 
+    /// Checks that the file can be opened, and does not make it where it is not there yet.
+    ///
+    /// # Errors
+    /// The error of the system.
+    pub fn can_write_to(path: &Path) -> io::Result<()> {
+        match OpenOptions::new().append(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                if dir.is_dir() { Ok(()) } else { Err(error) }
+            }
+            opened => opened.map(drop),
+        }
+    }
+
     /// Records an act.
     pub(crate) fn record(&self, act: &Act<'_>) {
         let about = act.about.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
@@ -127,6 +141,10 @@ mod tests {
         audit.write_to(Some(&path)).unwrap();
         clone.record(&act("second"));
         assert!(audit.write_to(Some(&dir.path().join("none/audit.log"))).is_err());
+        assert!(Audit::can_write_to(&dir.path().join("none/audit.log")).is_err());
+        assert!(Audit::can_write_to(dir.path()).is_err(), "a directory");
+        let new = dir.path().join("new.log");
+        assert!(Audit::can_write_to(&new).is_ok() && !new.exists(), "it is not made");
         clone.record(&act("third"));
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let acts = |name: &str| -> Vec<serde_json::Value> {

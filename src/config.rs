@@ -336,7 +336,7 @@ impl Partial {
         let tokens = api_tokens(self.api_token, self.api_tokens)?;
         let gate = Gate::new(&self.hosts, &self.origins)?;
         let rate = self.rate.map_or(Rate::Default, |most| NonZeroU32::new(most).map_or(Rate::Any, Rate::Most));
-        let connections = connections(self.max_connections, self.max_connections_of_address);
+        let connections = connections(self.max_connections, self.max_connections_of_address)?;
         let strangers = tokens.is_empty() && self.insecure != Some(true);
         if !http.ip().to_canonical().is_loopback() && strangers {
             return Err(ConfigError::Exposed(http));
@@ -350,7 +350,8 @@ impl Partial {
             _ => {}
         }
         // The address tells nodes apart where nobody has named them.
-        let label = self.name.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
+        let named = self.name.filter(|name| !name.trim().is_empty());
+        let label = named.or_else(|| self.advertise.clone()).unwrap_or_else(|| peer.to_string());
         let node = NodeConfig {
             data_dir,
             peer_listen: peer,
@@ -400,10 +401,16 @@ fn is_reachable(address: &str) -> bool {
     !host.is_empty() && !anywhere && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-fn connections(most: Option<u32>, of_address: Option<u32>) -> Connections {
+fn connections(most: Option<u32>, of_address: Option<u32>) -> Result<Connections, ConfigError> {
+    for (setting, given, least) in [("max_connections", most, 2), ("max_connections_of_address", of_address, 1)] {
+        if let Some(given) = given.filter(|given| *given < least) {
+            return Err(ConfigError::TooFew { setting, given, least });
+        }
+    }
     let defaults = Connections::default();
     let or = |given: Option<u32>, default| given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default);
-    Connections { most: or(most, defaults.most), most_of_address: or(of_address, defaults.most_of_address), ..defaults }
+    let most_of_address = or(of_address, defaults.most_of_address);
+    Ok(Connections { most: or(most, defaults.most), most_of_address, ..defaults })
 }
 
 /// Returns how the node joins. An address alone is not enough, while the token may contain addresses. A node that has a

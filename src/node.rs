@@ -139,6 +139,31 @@ impl NodeConfig {
         }
     }
 
+    /// Checks what can be checked before a start, and starts and makes nothing.
+    ///
+    /// # Errors
+    /// [`Node::launch`] would fail with this error too.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<(), NodeError> {
+        self.way_in()?;
+        let is_other = |entry: std::fs::Metadata| !entry.is_dir();
+        if std::fs::metadata(&self.data_dir).is_ok_and(is_other) {
+            let error = std::io::ErrorKind::NotADirectory.into();
+            return Err(NodeError::DataDir { path: self.data_dir.clone(), error });
+        }
+        Ok(())
+    }
+
+    /// Returns how the node joins, where it may have to.
+    fn way_in(&self) -> Result<Option<WayIn>, NodeError> {
+        let join = self.join.as_ref().map(JoinConfig::way_in).transpose()?;
+        match join.as_ref().map(|join| join.token.reads()) {
+            Some(true) if !self.reader => Err(NodeError::ReaderToken),
+            None | Some(false) if self.reader => Err(NodeError::NoReaderToken),
+            _ => Ok(join),
+        }
+    }
+
     /// Lets the node found a cluster with these settings where the directory is empty. The bounds of the settings are
     /// not checked.
     ///
@@ -245,12 +270,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]. Nothing runs after an error.
     pub fn launch(config: NodeConfig) -> Result<(Self, Reception), NodeError> {
-        let join = config.join.as_ref().map(JoinConfig::way_in).transpose()?;
-        match join.as_ref().map(|join| join.token.reads()) {
-            Some(true) if !config.reader => return Err(NodeError::ReaderToken),
-            None | Some(false) if config.reader => return Err(NodeError::NoReaderToken),
-            _ => {}
-        }
+        let join = config.way_in()?;
         let limits = NodeLimits::from(&config);
         let begins = config.join.is_some() || config.found.is_some();
         if !begins && !config.data_dir.join("db").is_dir() {
@@ -265,7 +285,12 @@ impl Node {
                  cluster's secret; close it with chmod 700 {dir}, or start once with --fix-permissions"
             );
         }
-        let identity = Identity::load_or_create(&config.data_dir)?;
+        let identity = match Identity::load(&config.data_dir)? {
+            Some(identity) => identity,
+            // Another key would not be that of the node whose state is there.
+            None if config.data_dir.join("db").is_dir() => return Err(NodeError::NoIdentity(config.data_dir)),
+            None => Identity::load_or_create(&config.data_dir)?,
+        };
         let (public_key, own_identity) = (identity.public_key(), identity.clone());
         let (disk_sender, disk_events) = mpsc::unbounded_channel();
         // Sending fails only where the driver is gone, and then nobody waits for the store any more.
@@ -309,6 +334,12 @@ impl Node {
             OpenError::NotStarted => NodeError::NoCluster(data_dir.clone()),
             error => error.into(),
         })?;
+        // A node that returns may have a token of a cluster that was recovered from its own.
+        if let (Some(join), None, Some(founding)) = (&join, replica.returning(), replica.founding())
+            && join.token.id().cluster != founding.id
+        {
+            return Err(NodeError::OtherCluster { dir: data_dir, ours: founding.id, theirs: join.token.id().cluster });
+        }
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);
         let (backups_sender, backups) = mpsc::channel(1);
@@ -327,6 +358,7 @@ impl Node {
             transport: watches.transport.subscribe(),
             backups: backups_sender,
             last_backup,
+            reads: config.reader,
         };
         let (ended, limits) = (watches.ended.subscribe(), watches.limits.clone());
         let channels = Channels { disk_events, inputs, calls, backups, stopping };

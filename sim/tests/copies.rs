@@ -1,7 +1,7 @@
 //! Stories of data directories that are not a node's latest: put back from a copy, or running twice.
 
 use forename::model::{EventType, Status};
-use forename_sim::plan::{Kind, Pick, Trouble};
+use forename_sim::plan::{CopyRun, Kind, Pick, Trouble};
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -467,5 +467,40 @@ fn who_knows_of_a_fork_and_has_less_does_not_undo_what_others_have_decided() {
 #[test]
 fn a_copy_from_before_the_admission_is_noticed_while_it_waits() {
     let plan = serde_json::from_str(include_str!("plans/a_copy_from_before_it_was_let_in.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}
+
+/// Tokyo's directory takes an op that London never gets, and is put away. A copy from before that runs for two seconds and
+/// promises; London confirms a name by that. Then the directory is back, at a time up to which it may have promised by
+/// itself, so its ceiling does not tell it that it is old.
+#[test]
+fn an_op_below_a_promise_that_was_given_elsewhere_stops_its_node() {
+    let mut story = Story::of(2);
+    // A ceiling holds for five seconds. The directory raises it once more after the copy is made.
+    story.passes(3900);
+    story.suffers(Trouble::Cloned { host: TOKYO, alone: 400, run: CopyRun::default() }, 2000);
+    story.passes(250);
+    let bob = story.claims(TOKYO, &["alice"]);
+    story.passes(1400);
+    let ann = story.claims(LONDON, &["alice"]);
+    story.passes(700);
+    assert_eq!(story.status(LONDON, ann), Some(Status::Confirmed));
+    // Otherwise London would find it out as well, and say so.
+    story.suffers(Trouble::Picky(Pick { from: TOKYO, to: LONDON, kind: Kind::Ops, lost: 100, late: 0 }), 4000);
+    assert!(stops(&mut story, TOKYO));
+    let why = story.stopped(TOKYO).unwrap_or_default();
+    assert!(why.contains("peers hold another op 1") && why.contains("forename rejoin"), "{why}");
+    story.passes(15_000);
+    assert_eq!(story.incarnation(TOKYO), 1);
+    assert_eq!(story.status(TOKYO, ann), Some(Status::Confirmed));
+    assert_eq!(story.status(TOKYO, bob), Some(Status::Rejected));
+    story.ends_well();
+}
+
+/// The directory and a copy of it ran in turn. Of two members one had confirmed a name by a promise of the copy, and left as
+/// soon as the directory, back again, let it go. Then the directory was alone, and gave the name to somebody else.
+#[test]
+fn a_copy_that_an_older_promise_denies_gives_nothing_away() {
+    let plan = serde_json::from_str(include_str!("plans/a_copy_that_an_older_promise_denies.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }

@@ -88,7 +88,8 @@ fn metadata(text: &str) -> Result<Metadata, String> {
 
 pub(super) async fn run(args: ClaimArgs) -> Outcome {
     let mut body = RegistrationBody {
-        id: args.id,
+        // The command knows the id before the answer, so that it can name it where it is interrupted.
+        id: Some(args.id.unwrap_or_else(Uuid::new_v4)),
         owner: args.owner,
         names: args.names.iter().map(|name| args.namespace.name(name)).collect::<Result<_, _>>()?,
         ttl: args.ttl,
@@ -102,7 +103,12 @@ pub(super) async fn run(args: ClaimArgs) -> Outcome {
 
 /// Registers and prints the outcome, including a rejection.
 pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs, body: &RegistrationBody) -> Outcome {
-    match outcome(client, wait, body).await {
+    let answer = tokio::select! {
+        answer = outcome(client, wait, body) => answer,
+        // Where the signal cannot be handled it ends the process by itself.
+        Ok(()) = tokio::signal::ctrl_c() => return Err(interrupted(body)),
+    };
+    match answer {
         Ok(registration) => {
             output::print(args, &registration, output::registration)?;
             match over(&registration) {
@@ -125,6 +131,15 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
             Err(Failure::from(error))
         }
     }
+}
+
+/// The failure of a command that its caller has interrupted.
+fn interrupted(body: &RegistrationBody) -> Failure {
+    let id = body.id.unwrap_or_default();
+    Failure::failed(format!(
+        "interrupted: nobody waits any more. Where registration {id} was taken it goes on by itself; 'forename explain {id}' says \
+         what has become of it"
+    ))
 }
 
 /// Describes a registration that was confirmed and does not hold all its names any more; none for any other.

@@ -6,8 +6,10 @@ use serde::Serialize;
 use super::args::Format;
 use super::failure::{Exit, Failure, Outcome};
 use super::output;
+use super::reload::Loaded;
 use super::serve::ServeArgs;
 use super::settings::Effective;
+use crate::config::{Audit, ConfigError, Traces};
 
 #[derive(Args, Debug)]
 pub(super) struct ConfigArgs {
@@ -19,7 +21,9 @@ pub(super) struct ConfigArgs {
 enum ConfigCommand {
     /// Read all that 'forename serve' would read with these settings, and say what is wrong with it
     ///
-    /// The configuration file, the environment, the flags, the API tokens, the certificates. Nothing is started or changed.
+    /// The configuration file, the environment, the flags, the API tokens, the certificates, the join token, and whether the
+    /// data directory and the audit log are where they can be. Nothing is started or changed. What the data directory holds is
+    /// not looked at: 'forename verify' does that.
     Check(SettingsArgs),
     /// Show the settings that 'forename serve' would run with, and where each is from
     Show(SettingsArgs),
@@ -60,9 +64,21 @@ pub(super) fn run(args: ConfigArgs) -> Outcome {
     if shows {
         output::print_as(output, &Shown { settings: loaded.effective }, |shown| table(&shown.settings))?;
     } else {
+        check(&loaded)?;
         output::print_as(output, &Checked { valid: true }, |_| "ok".to_owned())?;
     }
     Ok(Exit::Done)
+}
+
+/// Checks what 'forename serve' would refuse besides, as far as that can be told without a start.
+fn check(loaded: &Loaded) -> Result<(), Failure> {
+    let usage = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
+    loaded.settings.node.check().map_err(|error| usage(&error))?;
+    if let Some(path) = &loaded.settings.audit_log {
+        Audit::can_write_to(path).map_err(|error| usage(&ConfigError::AuditLog { path: path.clone(), error }))?;
+    }
+    Traces::from_environment().map_err(|error| usage(&error))?.stop();
+    Ok(())
 }
 
 fn table(settings: &[Effective]) -> String {

@@ -122,6 +122,24 @@ fn is_final(conflict: &Conflict) -> String {
     }
 }
 
+/// The first row of the table, which is there also where no name was claimed more than once.
+const COLUMNS: [&str; 14] = [
+    "namespace",
+    "key",
+    "status",
+    "why",
+    "final_at",
+    "outcome",
+    "name",
+    "registration",
+    "owner",
+    "node",
+    "label",
+    "stamp",
+    "accepted_at",
+    "registration_status",
+];
+
 /// A row of the table: one claim of a conflict.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -143,7 +161,8 @@ struct Row<'a> {
 
 /// Writes a table that is safe to open in a spreadsheet: no text from users becomes a formula.
 fn csv(conflicts: &[Conflict], to: impl io::Write) -> Result<(), Failure> {
-    let mut writer = csv::Writer::from_writer(to);
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
+    writer.write_record(COLUMNS).map_err(output::csv_failure)?;
     for conflict in conflicts {
         for claim in &conflict.claims {
             writer
@@ -190,6 +209,11 @@ mod tests {
         let mut table = Vec::new();
         csv(&[conflict], &mut table).unwrap();
         let table = String::from_utf8(table).unwrap();
+        let mut empty = Vec::new();
+        csv(&[], &mut empty).unwrap();
+        assert_eq!(table.lines().next(), String::from_utf8(empty).unwrap().lines().next());
+        let header: Vec<_> = table.lines().next().unwrap().split(',').collect();
+        assert_eq!(header, COLUMNS);
         let rows: Vec<_> = table.lines().skip(1).collect();
         assert!(rows[0].starts_with("tag,'=1+1,open,") && rows[0].contains(",'=1+1,"), "{table}");
         assert!(rows[0].contains(",'-2+3,") && rows[0].contains(",'@label,"), "{table}");

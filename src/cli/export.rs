@@ -110,6 +110,10 @@ enum Sink<W: Write> {
     Ndjson(BufWriter<W>),
 }
 
+/// The first row of the table, which is there also where there is no name.
+const COLUMNS: [&str; 9] =
+    ["namespace", "name", "owner", "key", "status", "registration", "since", "expires_at", "metadata"];
+
 /// A row of the table: one name.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -131,7 +135,9 @@ impl<W: Write> Sink<W> {
                 if spreadsheet {
                     to.write_all(b"\xef\xbb\xbf")?;
                 }
-                Self::Csv(Box::new(csv::Writer::from_writer(to)), spreadsheet)
+                let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(to);
+                writer.write_record(COLUMNS).map_err(output::csv_failure)?;
+                Self::Csv(Box::new(writer), spreadsheet)
             }
             Lines::Ndjson => Self::Ndjson(BufWriter::new(to)),
         })
@@ -193,6 +199,16 @@ mod tests {
         sink.write(&taken).unwrap();
         sink.finish().unwrap();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_table_without_names_has_its_columns() {
+        let mut bytes = Vec::new();
+        Sink::new(Lines::Csv, false, &mut bytes).unwrap().finish().unwrap();
+        let (empty, full) = (String::from_utf8(bytes).unwrap(), written(false, "a"));
+        assert_eq!(empty, COLUMNS.join(",") + "\n");
+        let row = full.strip_prefix(&empty).unwrap();
+        assert_eq!(row.trim_end().split(',').count(), COLUMNS.len(), "{row}");
     }
 
     #[test]

@@ -125,7 +125,9 @@ pub(super) async fn run(args: MemberArgs) -> Outcome {
         }
         MemberCommand::Leave { cancel: true, wait: _, client } => {
             let cluster = client.client()?.stay().await?;
-            output::print(&client, &cluster, status::membership)?;
+            output::print(&client, &cluster, |cluster| {
+                format!("node {} is not on its way out\n\n{}", cluster.node, status::membership(cluster))
+            })?;
         }
         MemberCommand::Leave { cancel: false, wait, client } => return leave(&wait, &client).await,
         MemberCommand::Token { ttl, uses, reader, client } => {

@@ -82,8 +82,13 @@ pub(super) fn run(args: &RecoverArgs) -> Outcome {
 
 fn holds(recovery: &Recovery) -> String {
     let Recovery { was, members, registrations, pending, watermark, .. } = recovery;
+    // A node that heard of nothing yet has the watermark of the beginning.
+    let arrived = match watermark.0.0 {
+        0 => "it had not heard all of the others up to any time".to_owned(),
+        _ => format!("everything up to {watermark} had arrived"),
+    };
     format!(
         "this directory is that of node {was}, of a cluster of {members}\nit holds {registrations} registrations, \
-         {pending} of them pending; everything up to {watermark} had arrived"
+         {pending} of them pending; {arrived}"
     )
 }

@@ -85,7 +85,7 @@ fn default(setting: &str) -> String {
         "min_free" => MIN_FREE.to_string(),
         "max_connections" => connections.most.to_string(),
         "max_connections_of_address" => connections.most_of_address.to_string(),
-        "fix_permissions" | "insecure" | "reader" => "false".to_owned(),
+        "fix_permissions" | "insecure" | "reader" | "webhook_private_targets" => "false".to_owned(),
         "log" => "info".to_owned(),
         _ => String::new(),
     }
@@ -141,9 +141,13 @@ mod tests {
         assert_eq!(default("min_free"), settings.node.min_free.to_string());
         assert_eq!(default("max_connections"), settings.connections.most.to_string());
         assert_eq!(default("max_connections_of_address"), settings.connections.most_of_address.to_string());
-        assert_eq!(
-            (default("insecure"), default("fix_permissions")),
-            ("false".to_owned(), settings.fix_permissions.to_string())
-        );
+        for (setting, counts) in [
+            ("insecure", false),
+            ("fix_permissions", settings.fix_permissions),
+            ("reader", settings.node.reader),
+            ("webhook_private_targets", settings.node.webhooks.private_targets),
+        ] {
+            assert_eq!(default(setting), counts.to_string(), "{setting}");
+        }
     }
 }

@@ -64,6 +64,18 @@ pub enum ConfigError {
          this machine; give the one that they reach as --advertise HOST:PORT"
     )]
     Nowhere(SocketAddr),
+    /// A number of connections with which nobody could be served.
+    #[error(
+        "{setting} is {given}, with which the node could not be asked any more; write {least} or more, or leave it out"
+    )]
+    TooFew {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        given: u32,
+        /// The least value that it may have.
+        least: u32,
+    },
     /// The file of the API tokens cannot be read.
     #[error(
         "cannot read the API tokens in {path}: {error}; correct api_tokens, or make the file: 'forename token new' prints a \

@@ -8,7 +8,7 @@
 //! may meet peers that know more.
 //!
 //! An old copy is found out also where the node had issued no op since: a peer shows a promise of it that is above the
-//! stored ceiling, or remembers that the node acknowledged more of some log than it has.
+//! stored ceiling, or that an op of the copy breaks, or remembers that the node acknowledged more of some log than it has.
 
 use std::ops::ControlFlow;
 
@@ -115,7 +115,28 @@ impl View<'_> {
             return None;
         }
         let same = self.stored_chain(store, self.me, entry.holds).is_none_or(|chain| chain == entry.chain);
-        (!same).then_some(Contradiction::Forked(entry.holds))
+        if !same {
+            return Some(Contradiction::Forked(entry.holds));
+        }
+        // The promise leaves no room for the next op of this directory's log, so the process that gave it had another
+        // directory.
+        let next = entry.promise.seq + 1;
+        let broken = self.stamp_of_own(store, next).is_some_and(|hlc| hlc <= entry.promise.hlc);
+        broken.then_some(Contradiction::Forked(next))
+    }
+
+    /// Returns the timestamp of an op of this node; none where there is no such op, or it was truncated because all members
+    /// held it.
+    fn stamp_of_own(&self, store: &impl Store, seq: Seq) -> Option<Hlc> {
+        if seq > self.frontiers.seq(self.me) {
+            return None;
+        }
+        let mut hlc = None;
+        ops::read(store, self.me, seq, &mut |op| {
+            hlc = (op.seq == seq).then_some(op.hlc);
+            ControlFlow::Break(())
+        });
+        hlc
     }
 
     /// Compares the acknowledgements of this node that a peer remembers with what this node has.

@@ -27,6 +27,13 @@ const STEP: usize = 512;
 /// disk.
 const MAX_BACKLOG: usize = 64 << 20;
 
+/// The reason why a node stops where another process goes on as its next incarnation.
+const OUTLIVED: &str = "another process runs as a later incarnation of this node and is connected to the cluster: its directory was \
+     made from a backup with `forename restore`, or is a copy on which `forename rejoin` was run. So this directory is not the node's \
+     latest one any more, and nothing is taken or changed in it. Where the other one is the right one, keep this one away and never \
+     serve it. Where this one is, or has registrations that the other lacks, stop the other process and run `forename rejoin \
+     --data-dir DIR` on this one before it is started: what only this directory has is registered again then";
+
 /// The machine's clocks. All times that a replica gets are read here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
@@ -154,6 +161,8 @@ impl Driver {
             return end;
         }
         let mut joining = self.begin_join(join).map(|outcome| (outcome, told));
+        let transport = self.transport.clone();
+        let mut outlived = std::pin::pin!(transport.outlived());
         loop {
             if let Some(end) = self.step() {
                 return end;
@@ -167,6 +176,7 @@ impl Driver {
                 _ = self.looks.tick() => if let Some(lost) = self.look_at_disk() {
                     return End::Halt(lost.to_string());
                 },
+                () = &mut outlived => return End::Halt(OUTLIVED.to_owned()),
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
                 Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
                 outcome = reception(&mut joining) => {

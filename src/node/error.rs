@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::model::ClusterId;
 use crate::store::disk;
 use crate::transport::{IdentityError, JoinError, TokenError, TransportError};
 
@@ -52,6 +53,14 @@ pub enum NodeError {
         .0.display()
     )]
     NoCluster(PathBuf),
+    /// The directory has a node's state and not its key.
+    #[error(
+        "{} has a node's state, and its key is missing: the file identity.key. Nothing was started or made. Put the file back from \
+         a copy of the directory; `forename restore` makes a directory of a backup, which has the key too. Where there is no copy \
+         of it, join again as a new node on an empty directory, and have a member evict the lost one",
+        .0.display()
+    )]
+    NoIdentity(PathBuf),
     /// A resource that a node needs cannot be had.
     #[error(transparent)]
     Resource(ResourceError),
@@ -73,6 +82,23 @@ pub enum NodeError {
          what `forename member token` prints at a member"
     )]
     ReaderToken,
+    /// The token is of another cluster than the directory.
+    #[error(
+        "{} is the directory of a node of cluster {ours}, and the join token is one of cluster {theirs}; nothing was started or \
+         changed. To go on in cluster {ours}, leave the token away. Where cluster {theirs} was made of what was left of {ours} \
+         (`forename recover`), `forename rejoin --data-dir {}` first, and the start with this token brings the node in: what only \
+         this directory has is registered again. For a new node give another, empty directory",
+        dir.display(),
+        dir.display()
+    )]
+    OtherCluster {
+        /// The directory.
+        dir: PathBuf,
+        /// The cluster of the directory.
+        ours: ClusterId,
+        /// The cluster of the token.
+        theirs: ClusterId,
+    },
     /// No address of a member is given.
     #[error("the join token names no address of a member; nothing was started. Give one with --join")]
     NoAddress,

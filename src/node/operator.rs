@@ -30,6 +30,8 @@ pub(super) struct Operator {
     pub(super) backups: mpsc::Sender<BackupCall>,
     pub(super) deliveries: Arc<Deliveries>,
     pub(super) last_backup: LastBackup,
+    /// True for a reader, which has no secret of the cluster and can neither let anybody in nor be restored.
+    pub(super) reads: bool,
 }
 
 /// The number of members that a token names at most. A guess: some of them still run when the token is used.
@@ -44,10 +46,17 @@ impl Operator {
         let anywhere = |address: &String| address.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_unspecified());
         all.filter(|address| !anywhere(address)).take(ADDRESSES).collect()
     }
+
+    /// Refuses what only a member can do.
+    fn only_a_member(&self) -> Result<(), Refusal> {
+        let members = || self.transport.borrow().as_ref().map(transport::Handle::member_addresses).unwrap_or_default();
+        if self.reads { Err(Refusal::Reader { members: members() }) } else { Ok(()) }
+    }
 }
 
 impl Admin for Operator {
     fn mint_token(&self, ttl: Duration, uses: u32, reads: bool) -> Result<String, Refusal> {
+        self.only_a_member()?;
         let known = self.cluster.borrow().clone().ok_or(Refusal::NotMember)?;
         let key = known.key.ok_or(Refusal::NotMember)?;
         let expires = Millis(driver::wall().0.saturating_add(millis(ttl)));
@@ -59,6 +68,7 @@ impl Admin for Operator {
 
     fn backup(&self) -> BackupAnswer<'_> {
         Box::pin(async {
+            self.only_a_member()?;
             // Before the node has the cluster's state a backup would be of no use.
             if self.cluster.borrow().is_none() {
                 return Err(Refusal::NotMember);

@@ -42,6 +42,7 @@ impl Exporter {
         if !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
             return Err(TracesError(format!("the endpoint {endpoint:?} does not begin with http:// or https://")));
         }
+        can_be_followed(|name| std::env::var(name).ok()).map_err(TracesError)?;
         let tls = outgoing_tls(endpoint.starts_with("https:")).map_err(|error| wrong(&error))?;
         let client = reqwest::blocking::Client::builder().timeout(TAKEN_WITHIN).tls_backend_preconfigured(tls).build();
         let exporter = SpanExporter::builder()
@@ -136,6 +137,39 @@ fn protocol() -> Result<Protocol, TracesError> {
     }
 }
 
+/// The samplers of the specification that need no server.
+const SAMPLERS: [&str; 6] = [
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+];
+
+/// Returns what is wrong with the variables that the library passes over in silence where they are not valid.
+fn can_be_followed(lookup: impl Fn(&str) -> Option<String>) -> Result<(), String> {
+    let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+    let sampler = set("OTEL_TRACES_SAMPLER");
+    if let Some(sampler) = sampler.as_deref().filter(|sampler| !SAMPLERS.contains(sampler)) {
+        return Err(format!("OTEL_TRACES_SAMPLER is {sampler:?}, and none of {}", SAMPLERS.join(", ")));
+    }
+    if let Some(share) = set("OTEL_TRACES_SAMPLER_ARG").filter(|_| sampler.is_some_and(|it| it.ends_with("ratio")))
+        && !share.parse().is_ok_and(|share: f64| (0.0..=1.0).contains(&share))
+    {
+        return Err(format!("OTEL_TRACES_SAMPLER_ARG is {share:?}, and no share from 0 to 1"));
+    }
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"] {
+        let parts = set(name).unwrap_or_default();
+        let is_pair = |part: &str| part.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty());
+        // A header may have a secret.
+        if let Some(place) = parts.split(',').position(|part| !part.trim().is_empty() && !is_pair(part)) {
+            return Err(format!("part {} of {name} is not KEY=VALUE", place + 1));
+        }
+    }
+    Ok(())
+}
+
 fn system_time(time: Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(time.0.0)
 }
@@ -180,5 +214,35 @@ impl IdGenerator for Ids {
 
     fn new_span_id(&self) -> SpanId {
         self.0.new_span_id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_the_library_would_pass_over_stops_the_start() {
+        let wrong = |name: &str, value: &str, sampler: &str| {
+            let of = |asked: &str| match asked {
+                "OTEL_TRACES_SAMPLER" if asked != name => Some(sampler.to_owned()),
+                _ => (asked == name).then(|| value.to_owned()),
+            };
+            can_be_followed(of).err()
+        };
+        for sampler in SAMPLERS {
+            assert_eq!(wrong("OTEL_TRACES_SAMPLER", sampler, ""), None);
+        }
+        assert!(wrong("OTEL_TRACES_SAMPLER", "sometimes", "").unwrap().contains("parentbased_always_on"));
+        for share in ["0.25", "1", "0"] {
+            assert_eq!(wrong("OTEL_TRACES_SAMPLER_ARG", share, "traceidratio"), None);
+        }
+        for share in ["2", "a quarter", "NaN"] {
+            assert!(wrong("OTEL_TRACES_SAMPLER_ARG", share, "parentbased_traceidratio").is_some(), "{share}");
+            assert_eq!(wrong("OTEL_TRACES_SAMPLER_ARG", share, "always_on"), None, "it is not looked at");
+        }
+        assert_eq!(wrong("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20a=, b=c", ""), None);
+        let told = wrong("OTEL_EXPORTER_OTLP_HEADERS", "a=b,secret", "").unwrap();
+        assert!(told.contains("part 2") && !told.contains("secret"), "{told}");
     }
 }

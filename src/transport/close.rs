@@ -69,7 +69,7 @@ impl CloseReason {
             Self::Removed => 10,
             Self::Impostor => 11,
             Self::Violation(_) => 12,
-            Self::Outlived => 13,
+            Self::Outlived => OUTLIVED,
             Self::Banned(_) => BANNED,
         })
     }
@@ -92,6 +92,7 @@ const TOKEN: u32 = 4;
 const VERSION: u32 = 6;
 const IDENTITY: u32 = 7;
 const DUPLICATE: u32 = 8;
+const OUTLIVED: u32 = 13;
 const BANNED: u32 = 14;
 
 /// Returns true where a newcomer that is refused with this code need not ask again.
@@ -102,6 +103,11 @@ pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
 /// Returns true where the code means that the two sides have no version in common.
 pub(super) fn is_version(code: VarInt) -> bool {
     code == VarInt::from_u32(VERSION)
+}
+
+/// Returns true where the code means that a later incarnation of the refused node is connected.
+pub(super) fn is_outlived(code: VarInt) -> bool {
+    code == VarInt::from_u32(OUTLIVED)
 }
 
 /// Returns true where the code means that the peers have another connection, which is as good.

@@ -50,6 +50,11 @@ impl DialError {
         matches!(self, Self::Silent | Self::Connection(ConnectionError::TimedOut))
     }
 
+    /// Returns true where a later incarnation of this node is connected to the peer.
+    pub(super) fn is_outlived(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if close::is_outlived(*code))
+    }
+
     fn is_duplicate(&self) -> bool {
         match self {
             Self::Refused { code, .. } => close::is_duplicate(*code),
@@ -105,7 +110,10 @@ pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
                 shared.until(|state| !state.is_linked(peer)).await;
                 backoff.ended_after(since.elapsed());
             }
-            Err(error) => complaint.about(&shared.label(peer), &address, &error, error.is_duplicate()),
+            Err(error) => {
+                shared.note(&error);
+                complaint.about(&shared.label(peer), &address, &error, error.is_duplicate());
+            }
         }
         backoff.wait().await;
     }
@@ -308,6 +316,7 @@ pub(super) async fn join(
                 backoff.ended_after(since.elapsed());
             }
             Err(error) => {
+                shared.note(&error);
                 // After the first contact with the cluster, only the driver decides to give up.
                 let mut refusal = final_error(address, &error).filter(|_| outcome.is_some());
                 if outcome.is_some() && error.is_silence() && web_server_at(address).await {

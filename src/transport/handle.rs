@@ -203,6 +203,12 @@ impl Handle {
         self.shared.state().shown = token;
     }
 
+    /// Resolves once a peer has refused this node because a later incarnation of its key is connected there: another
+    /// process goes on as this node.
+    pub async fn outlived(&self) {
+        self.shared.until(|state| state.outlived).await;
+    }
+
     /// Resolves once the peer is connected, or not connected, as `linked` says.
     pub async fn until_linked(&self, peer: NodeId, linked: bool) {
         self.shared.until(|state| state.is_linked(peer) == linked).await;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::close::CloseReason;
 use super::complaint::{QUIET, Refused};
 use super::config::Limits;
+use super::dial::DialError;
 use super::hello::Introduction;
 use super::identity::{PublicKey, node_id};
 use super::link::{self, Link, Shown};
@@ -68,6 +69,8 @@ impl Counters {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closing: bool,
+    /// A peer has refused this node because a later incarnation of its key is connected there.
+    pub(super) outlived: bool,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// The keys and tokens that are refused.
@@ -202,6 +205,14 @@ impl Shared {
         let ours = node.key_part() == self.node.key_part();
         let collides = |peer: &Peer| peer.contact.node.key_part() == node.key_part() && peer.key != *key;
         ours || self.state().peers.values().any(collides)
+    }
+
+    /// Notes where a failed dial says that this node is outlived.
+    pub(super) fn note(&self, error: &DialError) {
+        if error.is_outlived() {
+            self.state().outlived = true;
+            self.changes.send_replace(());
+        }
     }
 
     /// Waits until a condition on the state is true.

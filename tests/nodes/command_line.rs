@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::process::{Guarded, Home, Process, Serve, Three, command, lines, run};
+use crate::support::process::{Guarded, Home, Process, Serve, Three, command, lines, run, signal};
 use crate::support::{DEADLINE, all_members, eventually, id, same, within};
 
 /// The exit codes in the manual.
@@ -157,6 +157,17 @@ async fn a_claim_that_cannot_be_decided_exits_as_still_pending() {
     assert_eq!((&pending["status"], &pending["waiting_for"][0]["label"]), (&"pending".into(), &"c".into()));
     // A claim that does not wait for its outcome succeeds.
     user.gets(DONE, "claim username/bob --owner ann");
+    // Somebody loses patience.
+    let mut claim = command(&[]);
+    claim.args("claim username/cid --owner ann --wait=always --timeout 60s".split(' ')).env("FORENAME_NODE", &user.0);
+    let mut waiting = Guarded(claim.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let taken = async || same(&user.reads(DONE, "show username/cid")["status"], &"pending".into());
+    eventually("the claim is taken", taken).await;
+    let registration = user.reads(DONE, "show username/cid")["registration"].as_str().unwrap().to_owned();
+    signal("INT", waiting.0.id());
+    assert_eq!(waiting.ended().await.code(), Some(FAILED));
+    let told = std::io::read_to_string(waiting.0.stderr.take().unwrap()).unwrap();
+    assert!(told.contains(&format!("forename explain {registration}")), "{told}");
     three.run_again(2).await;
     let id = pending["id"].as_str().unwrap().parse().unwrap();
     let decided = three.nodes[0].client.wait_for(id, DEADLINE).await.unwrap();

@@ -194,6 +194,23 @@ fn settings_are_checked_and_shown_before_a_node_runs_with_them() {
     assert!(code == Some(2) && text.contains("does not say what to log"), "{text}");
     let (code, text) = config(&["check", "--config", path, "--api-tokens", "/nonexistent"]);
     assert!(code == Some(2) && text.contains("/nonexistent"), "{text}");
+    // What a start would refuse besides.
+    let audit = dir.path().join("none/audit.log");
+    for (words, why) in [
+        (["--join-token-file", path], "join token"),
+        (["--data-dir", path], "data directory"),
+        (["--audit-log", audit.to_str().unwrap()], "audit log"),
+    ] {
+        let (code, text) = config(&[["check", "--config", path].as_slice(), words.as_slice()].concat());
+        assert!(code == Some(2) && text.contains(why), "{words:?}: {text}");
+    }
+    let (code, text) = config(&["check", "--reader"]);
+    assert!(code == Some(2) && text.contains("member token --reader"), "{text}");
+    let few = dir.path().join("few.toml");
+    fs::write(&few, "name = ''\nmax_connections = 0\n").unwrap();
+    let (code, text) = config(&["check", "--config", few.to_str().unwrap()]);
+    assert!(code == Some(2) && text.contains("max_connections is 0"), "{text}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing was made");
 
     let (code, text) = config(&["show", "--config", path, "--rate", "80", "--token", "fn1.secret"]);
     let line = |setting: &str| {

@@ -63,7 +63,10 @@ async fn a_killed_reader_is_waited_for_by_nobody_and_catches_up_when_it_runs_aga
     assert!(lost.detail.contains(&three.nodes[0].peer.to_string()), "{}", lost.detail);
     let evict = reader.client.evict(clients[0].cluster().await.unwrap().node, false).await.unwrap_err();
     assert_eq!(evict.problem().unwrap().problem_type, ProblemType::Reader);
-    assert!(reader.client.mint_token(None).await.is_err(), "a reader knows no secret of the cluster");
+    let token = reader.client.mint_token(None).await.unwrap_err();
+    assert_eq!(token.problem().unwrap().problem_type, ProblemType::Reader, "a reader knows no secret of the cluster");
+    let Err(backup) = reader.client.backup().await else { panic!("a reader's directory cannot be restored") };
+    assert_eq!(backup.problem().unwrap().problem_type, ProblemType::Reader);
 
     // A client of both is led on to the member.
     let both = Client::any_of([reader.url(), three.nodes[0].url()]).unwrap();

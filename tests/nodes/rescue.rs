@@ -93,6 +93,48 @@ async fn a_directory_that_was_put_back_from_a_copy_rejoins_and_nothing_is_lost()
     }
 }
 
+/// A copy of c's directory has become that of its next incarnation and runs. Then somebody starts the first directory.
+#[tokio::test]
+async fn a_directory_whose_node_goes_on_elsewhere_stops_and_names_the_command_that_brings_it_in() {
+    let mut three = Three::start().await;
+    let clients = three.clients();
+    let was = clients[2].cluster().await.unwrap().node;
+    settled(&clients).await;
+    assert_eq!(three.nodes[2].terminate().await.code(), Some(0));
+    let (dir, copy) = (three.homes[2].data(), Home::new());
+    cp(&dir, &copy.data());
+    reads(&copy.data(), 0, "rejoin");
+    let mut other = Process::start(&copy, &Serve::new("copy")).await;
+    let next = is_back(&other.client, was).await;
+    all_members(&[clients[0].clone(), clients[1].clone(), other.client.clone()]).await;
+    let taken = claim(&other.client, &user_final("taken", "cid")).await;
+
+    let is_stopped = |log: String| {
+        assert!(log.contains("a later incarnation of this node") && log.contains("forename rejoin"), "{log}");
+    };
+    three.run_again(2).await;
+    assert_eq!(three.nodes[2].ended().await.code(), Some(1));
+    is_stopped(three.homes[2].read_log());
+    is_well(&dir);
+    other.assert_lives();
+
+    // The first directory is to be the right one after all. The copy, started once more, stops.
+    assert_eq!(other.terminate().await.code(), Some(0));
+    reads(&dir, 0, "rejoin");
+    three.run_again(2).await;
+    is_back(&clients[2], next).await;
+    all_members(&clients).await;
+    let mut other = Process::start(&copy, &Serve::new("copy")).await;
+    assert_eq!(other.ended().await.code(), Some(1));
+    is_stopped(copy.read_log());
+    three.nodes[2].assert_lives();
+    for client in &clients {
+        assert_eq!(confirmed(client, &taken).await.stamp, taken.stamp);
+    }
+    assert_eq!(claim(&clients[2], &user_final("next", "cid")).await.status, Status::Confirmed);
+    agreed_but_for(&clients, 2).await;
+}
+
 #[tokio::test]
 async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     let mut three = Three::start().await;
@@ -135,8 +177,15 @@ async fn a_cluster_is_made_of_the_one_directory_that_is_left() {
     // The directory of b turns up again.
     let dir = three.homes[1].data();
     let token = clients[2].mint_token(None).await.unwrap();
-    reads(&dir, 0, "rejoin");
     let serve = Serve::new(LABELS[1]).join(three.nodes[2].peer, &token);
+    // It would serve the old cluster.
+    let Err((status, log)) = Process::try_start(&three.homes[1], &serve).await else {
+        panic!("it goes on in another cluster than its token's");
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("the join token is one of cluster") && log.contains("forename rejoin --data-dir"), "{log}");
+    is_well(&dir);
+    reads(&dir, 0, "rejoin");
     let b = Process::start(&three.homes[1], &serve).await;
     let both = [clients[2].clone(), b.client.clone()];
     all_members(&both).await;

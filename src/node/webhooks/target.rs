@@ -47,7 +47,9 @@ pub(crate) fn check(url: &str, private: bool) -> Result<Url, TargetError> {
     }
     let host = parsed.host_str().unwrap_or_default();
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    match literal.parse() {
+    let is_here = literal.eq_ignore_ascii_case("localhost") || literal.to_ascii_lowercase().ends_with(".localhost");
+    let address = if is_here { Ok(Ipv4Addr::LOCALHOST.into()) } else { literal.parse() };
+    match address {
         Ok(address) if !private && !is_public(address) => Err(TargetError::Private(address)),
         _ => Ok(parsed),
     }
@@ -97,7 +99,11 @@ impl Resolve for PublicOnly {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
-                let why = format!("{} has no address outside private networks", name.as_str());
+                let why = format!(
+                    "{} has no address outside private networks; such targets are refused unless the node is started with \
+                     --webhook-private-targets",
+                    name.as_str()
+                );
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, why).into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
@@ -237,9 +243,15 @@ mod tests {
             assert!(matches!(check(url, true), Err(TargetError::Url(_) | TargetError::Parts(_))), "{url}");
         }
         // Other spellings of an address are the same address.
-        for url in
-            ["http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::1]:80/", "http://[::ffff:7f00:1]/"]
-        {
+        for url in [
+            "http://localhost:8080/",
+            "http://A.localhost/",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::1]:80/",
+            "http://[::ffff:7f00:1]/",
+        ] {
             assert!(matches!(check(url, false), Err(TargetError::Private(_))), "{url}");
             assert!(check(url, true).is_ok(), "{url}");
         }

@@ -52,7 +52,9 @@ pub enum OpenError {
     },
     /// fjall could not open or recover its files.
     #[error(
-        "the database in {} cannot be opened: {error}; if the disk is well, restore the node or let it join again",
+        "the database in {} cannot be opened: {error}. It is left as it is; the other members have what was confirmed. Look after \
+         the disk first, and put the files back if there is a good copy of them; otherwise restore the node from a backup, or evict \
+         it at another member and start a new node on an empty directory with --join-token-file",
         path.display()
     )]
     Database {
