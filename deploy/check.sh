@@ -60,15 +60,14 @@ inside status --ready || code=$?
 unset FORENAME_NODE
 
 say "manual pages and completions"
+export PATH=$root/target/tools/bin:$PATH
+command -v cargo-deb >/dev/null || cargo install --quiet --locked --version 3.8.0 --root "$root/target/tools" cargo-deb
+deploy/build-deb.sh
 hand=$root/target/static/hand
-rm -rf "$hand"
-mkdir -p "$hand/man" "$hand/completions"
-"$static" man "$hand/man"
 for page in "$hand"/man/*.1; do
     told=$(LC_ALL=C.UTF-8 MANPAGER=cat MANWIDTH=600 man --warnings --local-file "$page" 2>&1 >/dev/null) || true
     [ -z "$told" ] || fails "$page: $told"
 done
-for shell in bash zsh fish; do "$static" completions "$shell" >"$hand/completions/$shell"; done
 bash -n "$hand/completions/bash"
 
 say "the Debian package"

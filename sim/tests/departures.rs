@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use forename::model::{EventType, NameStatus, Status};
+use forename::model::{EventType, MemberState, NameStatus, Status};
 use forename::replica::Refusal;
 use forename_sim::story::Story;
 
@@ -97,6 +97,27 @@ fn whoever_leaves_holds_nobody_up() {
     assert_eq!(story.status(LONDON, alice), Some(Status::Confirmed), "what it had issued counts");
     assert_eq!(story.status(LONDON, bob), Some(Status::Confirmed));
     assert!(matches!(story.leaves(LONDON), Err(Refusal::LastMember)));
+    story.ends_well();
+}
+
+#[test]
+fn others_show_who_leaves_and_that_it_stays_after_all() {
+    let mut story = Story::of(3);
+    story.passes(500);
+    story.split(&[LIMA]);
+    // Lima will not hold this, so Tokyo waits for it.
+    story.claims(TOKYO, &["alice"]);
+    story.leaves(TOKYO).unwrap();
+    let states = |story: &mut Story| -> Vec<MemberState> {
+        story.cluster(LONDON).members.iter().map(|member| member.state).collect()
+    };
+    story.passes(1500);
+    assert_eq!(states(&mut story), [MemberState::Member, MemberState::Leaving, MemberState::Member]);
+    story.stays(TOKYO).unwrap();
+    story.passes(1500);
+    assert_eq!(states(&mut story), [MemberState::Member; 3]);
+    story.heal();
+    story.passes(1000);
     story.ends_well();
 }
 

@@ -124,7 +124,8 @@ impl View<'_> {
         waits && self.peers.leavers.iter().any(|node| *node > self.me)
     }
 
-    fn still_leaves(&self, node: NodeId) -> bool {
+    /// Returns true for another member that leaves, as far as this node knows.
+    pub(crate) fn still_leaves(&self, node: NodeId) -> bool {
         self.peers.leavers.contains(&node) && self.membership.is_member(node)
     }
 

@@ -1,6 +1,6 @@
 //! Lets a node that was evicted find its cluster again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::clock::{Millis, NodeId};
 use crate::model::ClusterId;
 use crate::replica::Return;
-use crate::transport::{ClusterKey, Handle, JoinToken, TokenId};
+use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, TokenId};
 
 /// The time that one contact has to answer, and that a lost sponsor has to be there again, before the next contact is
 /// asked. A guess: longer than a handshake by satellite, and short enough for a handful of contacts of which most are
@@ -44,22 +44,46 @@ pub(super) async fn come_back(transport: Handle, me: NodeId, back: Return, given
              address, with that of a member (--join)"
         );
     }
+    let mut told = BTreeMap::new();
     loop {
         for (address, token) in &ways {
-            through(&transport, address, token.clone()).await;
+            let failed = through(&transport, address, token.clone()).await.err();
+            tell(&mut told, address, failed);
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Logs why a node at an address did not help, once for each reason. `told` has the last reasons.
+fn tell<'a>(told: &mut BTreeMap<&'a str, BTreeSet<String>>, address: &'a str, failed: Option<Failed>) {
+    match failed {
+        Some(Failed::Refused(error)) => {
+            if told.entry(address).or_default().insert(error.to_string()) {
+                tracing::warn!(address, %error, "cannot come back through this node; it and the others are asked again");
+            }
+        }
+        Some(Failed::Silent) => {
+            if told.entry(address).or_default().insert(String::new()) {
+                tracing::info!(
+                    address,
+                    "no answer; the next node is asked to let this one in again, and this one later"
+                );
+            }
+        }
+        None => drop(told.remove(address)),
     }
 }
 
 /// Has a reader that is connected to nobody go to the addresses that its operator gave, one after the other, for ever: all
 /// members that it knows may have gone meanwhile.
 pub(super) async fn stay_in_touch(transport: Handle, way: WayIn) {
+    let mut told = BTreeMap::new();
     loop {
         tokio::time::sleep(LONELY).await;
         for address in &way.addresses {
             if transport.connected().is_empty() {
-                through(&transport, address, way.token.clone()).await;
+                let failed = through(&transport, address, way.token.clone()).await.err();
+                tell(&mut told, address, failed);
             }
         }
     }
@@ -81,23 +105,30 @@ fn ways(me: NodeId, back: Return, given: Option<WayIn>) -> Vec<(String, JoinToke
     addresses.iter().flat_map(|address| tokens.iter().map(|token| (address.clone(), token.clone()))).collect()
 }
 
-/// Joins through the node at this address. Returns where the node cannot be reached, does not let this one in, or has
-/// gone away.
-async fn through(transport: &Handle, address: &str, token: JoinToken) {
+/// The reason why a node did not help.
+enum Failed {
+    /// It does not let this node in.
+    Refused(JoinError),
+    /// It has not answered in time.
+    Silent,
+}
+
+/// Joins through the node at this address. Returns without an error where it let this node in and has gone away.
+async fn through(transport: &Handle, address: &str, token: JoinToken) -> Result<(), Failed> {
     let outcome = timeout(WITHIN, transport.join(vec![address.to_owned()], token)).await;
     let joined = match outcome {
         Ok(Ok(Ok(joined))) => joined,
-        Ok(Ok(Err(error))) => return tracing::warn!(address, %error, "cannot come back through this node"),
+        Ok(Ok(Err(error))) => return Err(Failed::Refused(error)),
         // Another join took over, or the transport has ended.
-        Ok(Err(_)) => return,
-        Err(_) => return tracing::info!(address, "no answer; asking the next node to let this one in again"),
+        Ok(Err(_)) => return Ok(()),
+        Err(_) => return Err(Failed::Silent),
     };
     tracing::info!(sponsor = %joined.sponsor, address, "coming back through this node");
     loop {
         transport.until_linked(joined.sponsor, false).await;
         // The transport keeps dialing the sponsor meanwhile.
         if timeout(WITHIN, transport.until_linked(joined.sponsor, true)).await.is_err() {
-            return;
+            return Ok(());
         }
     }
 }

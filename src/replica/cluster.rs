@@ -76,8 +76,8 @@ impl<S: Store> Replica<S> {
     fn member_view(&self, node: NodeId) -> Member {
         let me = node == self.me;
         let frozen_by = self.log.membership().frozen_by(node);
-        // Only the answering node knows that it was asked to leave.
-        let state = if me && self.log.phase().is_leaving() {
+        let leaves = if me { self.log.phase().is_leaving() } else { self.log.view().still_leaves(node) };
+        let state = if leaves {
             MemberState::Leaving
         } else if frozen_by.is_empty() {
             MemberState::Member
