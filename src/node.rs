@@ -79,7 +79,8 @@ pub struct NodeConfig {
     /// The operator's name for the node.
     pub label: String,
     /// The cluster to join where the data directory is empty. A node that comes back after an eviction, or as the next
-    /// incarnation of an old directory, uses it too. It is ignored otherwise.
+    /// incarnation of an old directory, uses it too. For other nodes only the cluster of the
+    /// token is looked at: it has to be the node's own.
     pub join: Option<JoinConfig>,
     /// True for a reader: a node that takes all that the members have, answers what is asked and changes nothing. It is no
     /// member, so nobody waits for it. It needs `join` with a reader's token at every start.
@@ -338,7 +339,13 @@ impl Node {
         if let (Some(join), None, Some(founding)) = (&join, replica.returning(), replica.founding())
             && join.token.id().cluster != founding.id
         {
-            return Err(NodeError::OtherCluster { dir: data_dir, ours: founding.id, theirs: join.token.id().cluster });
+            let (ours, theirs) = (founding.id, join.token.id().cluster);
+            // A recovered cluster has another id than the one whose token the settings may still have.
+            if founding.former.is_empty() {
+                let reads = config.reader;
+                return Err(NodeError::OtherCluster { dir: data_dir, ours, theirs, reads });
+            }
+            tracing::warn!(%ours, %theirs, "the join token is one of another cluster than this node's and is not used; take it out of the settings");
         }
         let (calls_sender, calls) = mpsc::channel(QUEUE);
         let (stop, stopping) = mpsc::channel(1);

@@ -489,7 +489,7 @@ fn an_op_below_a_promise_that_was_given_elsewhere_stops_its_node() {
     story.suffers(Trouble::Picky(Pick { from: TOKYO, to: LONDON, kind: Kind::Ops, lost: 100, late: 0 }), 4000);
     assert!(stops(&mut story, TOKYO));
     let why = story.stopped(TOKYO).unwrap_or_default();
-    assert!(why.contains("peers hold another op 1") && why.contains("forename rejoin"), "{why}");
+    assert!(why.contains("nothing follows op 0") && why.contains("forename rejoin"), "{why}");
     story.passes(15_000);
     assert_eq!(story.incarnation(TOKYO), 1);
     assert_eq!(story.status(TOKYO, ann), Some(Status::Confirmed));

@@ -393,3 +393,12 @@ fn a_vote_that_may_have_been_acted_upon_binds_until_the_other_side_is_heard() {
     let plan = serde_json::from_str(plan).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// Now and then a message takes two seconds, and with it all that follow. With so short a time until an automatic eviction a
+/// member counts as silent meanwhile, and a node that an operator asks for an eviction is not in contact with a majority.
+#[test]
+fn a_member_behind_a_link_that_is_slower_than_silence_is_not_in_contact() {
+    let plan = include_str!("plans/a_link_that_is_slower_than_silence.json");
+    let plan = serde_json::from_str(plan).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

@@ -88,8 +88,7 @@ fn metadata(text: &str) -> Result<Metadata, String> {
 
 pub(super) async fn run(args: ClaimArgs) -> Outcome {
     let mut body = RegistrationBody {
-        // The command knows the id before the answer, so that it can name it where it is interrupted.
-        id: Some(args.id.unwrap_or_else(Uuid::new_v4)),
+        id: args.id,
         owner: args.owner,
         names: args.names.iter().map(|name| args.namespace.name(name)).collect::<Result<_, _>>()?,
         ttl: args.ttl,
@@ -135,9 +134,9 @@ pub(super) async fn register(args: &ClientArgs, client: &Client, wait: &WaitArgs
 
 /// The failure of a command that its caller has interrupted.
 fn interrupted(body: &RegistrationBody) -> Failure {
-    let id = body.id.unwrap_or_default();
+    let name = body.names.first().map(|name| output::shown_name(&name.namespace, &name.name)).unwrap_or_default();
     Failure::failed(format!(
-        "interrupted: nobody waits any more. Where registration {id} was taken it goes on by itself; 'forename explain {id}' says \
+        "interrupted: nobody waits any more. Where the registration was taken it goes on by itself; 'forename explain {name}' says \
          what has become of it"
     ))
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(args: RenameArgs) -> Outcome {
         return Err(Failure::failed(message));
     }
     let mut body = RegistrationBody {
-        id: Some(args.id.unwrap_or_else(Uuid::new_v4)),
+        id: args.id,
         owner,
         names: vec![NameRef { namespace: namespace.clone(), name: new }],
         replaces: Some(ReplacesBody { registration, namespace, name: old }),

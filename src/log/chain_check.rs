@@ -121,8 +121,8 @@ impl View<'_> {
         // The promise leaves no room for the next op of this directory's log, so the process that gave it had another
         // directory.
         let next = entry.promise.seq + 1;
-        let broken = self.stamp_of_own(store, next).is_some_and(|hlc| hlc <= entry.promise.hlc);
-        broken.then_some(Contradiction::Forked(next))
+        let hlc = self.stamp_of_own(store, next).filter(|hlc| *hlc <= entry.promise.hlc)?;
+        Some(Contradiction::Denied { seq: next, hlc, promise: entry.promise.hlc })
     }
 
     /// Returns the timestamp of an op of this node; none where there is no such op, or it was truncated because all members
@@ -169,6 +169,12 @@ impl View<'_> {
                 self.contacts.label(origin),
                 self.contacts.label(by)
             ),
+            Contradiction::Denied { seq, hlc, promise } => format!(
+                "op {seq} in this data directory is of {hlc}, and peers were promised that nothing follows op {} up to {promise}: \
+                 the directory is a copy that was put back, or that runs elsewhere as well, and both were used. What peers hold \
+                 is safe, and they take nothing more of this copy. {REJOIN}",
+                seq - 1
+            ),
             Contradiction::Forked(seq) => format!(
                 "peers hold another op {seq} of this node than its data directory does: the directory is a copy that was \
                  put back, or that runs elsewhere as well, and both were used. What peers hold is safe, and they take \
@@ -196,6 +202,15 @@ pub(super) enum Contradiction {
     },
     /// Another op under this number of the node's log.
     Forked(Seq),
+    /// A promise that this op would break.
+    Denied {
+        /// The number of the op.
+        seq: Seq,
+        /// Its timestamp.
+        hlc: Hlc,
+        /// The promise.
+        promise: Hlc,
+    },
 }
 
 /// What to do where a data directory is not the node's latest one.

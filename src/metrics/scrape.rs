@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Metrics;
 use crate::clock::NodeId;
-use crate::model::{Cluster, Time};
+use crate::model::{Cluster, Time, Verdict};
 
 type Floats = Gauge<f64, AtomicU64>;
 
@@ -103,6 +103,9 @@ impl Metrics {
         registry.register("build_info", "The version that runs", build);
         let healthy = flag(scraped.cluster.is_some_and(Cluster::is_healthy));
         registry.register("cluster_healthy", "1 where 'forename status --check' finds nothing wrong", healthy);
+        let health = scraped.cluster.and_then(|cluster| cluster.health.as_ref());
+        let read_only = flag(health.is_none_or(|health| health.verdict == Verdict::ReadOnly));
+        registry.register("read_only", "1 where the node takes no registrations, or does not say how it is", read_only);
         let help = "When the last whole backup of this node was begun; 0 where none was taken";
         let last_backup = float(scraped.last_backup.map_or(0.0, |Time(at)| seconds(at.0)));
         registry.register_with_unit("last_backup_timestamp", help, Unit::Seconds, last_backup);
@@ -296,6 +299,7 @@ mod tests {
             "forename_time_to_final_seconds_bucket{le=\"0.005\"} 1",
             "forename_http_request_seconds_count{route=\"GET /v1/cluster\",status=\"200\"} 1",
             "forename_cluster_healthy 0",
+            "forename_read_only 1",
             "forename_last_backup_timestamp_seconds 1700000000.25",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");

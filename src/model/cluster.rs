@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::health::Health;
+use super::health::{Health, Verdict};
 use super::object::object;
 use super::registration::Waiting;
 use super::text::{Span, Time, hlc};
@@ -97,29 +97,12 @@ pub struct Cluster {
     pub health: Option<Health>,
 }
 
-/// A member that was not heard of for this many milliseconds is silent. Promises come once a second where nothing
-/// happens.
-const SILENT_AFTER: u64 = 5000;
-
 impl Cluster {
-    /// Returns true where an operator has nothing to look at. Otherwise `forename status --check` says what is wrong.
+    /// Returns true where the node finds nothing that an operator should look at. Otherwise `health` says what, and so does
+    /// `forename status --check`.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        let is_well = (self.member || self.reader) && self.clock_suspect_ms.is_none() && self.disk_hangs_ms.is_none();
-        let nothing_waits = self.joining_waits_for.is_empty() && self.eviction.is_none() && self.overdue.is_none();
-        let is_fine = |member: &Member| {
-            let in_touch = member.node == self.node || member.connected && !self.is_silent(member);
-            in_touch && member.skewed_ms.is_none() && member.refuses_ours_ms.is_none()
-        };
-        is_well && nothing_waits && self.forks.is_empty() && self.members.iter().all(is_fine)
-    }
-
-    /// Returns true where a member has not been heard of for some seconds. A node that has just started has heard of
-    /// nobody yet, so a member that it never heard of is silent only where there is no connection either.
-    #[must_use]
-    pub fn is_silent(&self, member: &Member) -> bool {
-        let Some(heard) = member.heard_at else { return member.node != self.node && !member.connected };
-        member.node != self.node && self.time.0.since(heard.0) >= SILENT_AFTER
+        self.health.as_ref().is_some_and(|health| health.verdict == Verdict::Healthy)
     }
 }
 

@@ -28,11 +28,11 @@ const STEP: usize = 512;
 const MAX_BACKLOG: usize = 64 << 20;
 
 /// The reason why a node stops where another process goes on as its next incarnation.
-const OUTLIVED: &str = "another process runs as a later incarnation of this node and is connected to the cluster: its directory was \
+const OUTLIVED: &str = "another process runs as a later incarnation of this node and is a member of the cluster: its directory was \
      made from a backup with `forename restore`, or is a copy on which `forename rejoin` was run. So this directory is not the node's \
-     latest one any more, and nothing is taken or changed in it. Where the other one is the right one, keep this one away and never \
-     serve it. Where this one is, or has registrations that the other lacks, stop the other process and run `forename rejoin \
-     --data-dir DIR` on this one before it is started: what only this directory has is registered again then";
+     latest one any more, and nothing more is taken here. Where the other one is the right one, put this one away and never serve it. \
+     Where this one is, or has registrations that the other lacks, stop the other process and run `forename rejoin --data-dir DIR` on \
+     this one before it is started: what only this directory has is registered again then";
 
 /// The machine's clocks. All times that a replica gets are read here.
 #[derive(Clone, Copy, Debug)]

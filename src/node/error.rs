@@ -85,11 +85,17 @@ pub enum NodeError {
     /// The token is of another cluster than the directory.
     #[error(
         "{} is the directory of a node of cluster {ours}, and the join token is one of cluster {theirs}; nothing was started or \
-         changed. To go on in cluster {ours}, leave the token away. Where cluster {theirs} was made of what was left of {ours} \
-         (`forename recover`), `forename rejoin --data-dir {}` first, and the start with this token brings the node in: what only \
-         this directory has is registered again. For a new node give another, empty directory",
+         changed. {}",
         dir.display(),
-        dir.display()
+        match reads {
+            true => "Start the reader on an empty directory, which it fills with what the cluster has".to_owned(),
+            false => format!(
+                "To go on in cluster {ours}, leave the token away. Where cluster {theirs} was made of what was left of {ours} \
+                 (`forename recover`), `forename rejoin --data-dir {}` first, and the start with this token brings the node in: \
+                 what only this directory has is registered again. For a new node give another, empty directory",
+                dir.display()
+            ),
+        }
     )]
     OtherCluster {
         /// The directory.
@@ -98,6 +104,8 @@ pub enum NodeError {
         ours: ClusterId,
         /// The cluster of the token.
         theirs: ClusterId,
+        /// True for a reader.
+        reads: bool,
     },
     /// No address of a member is given.
     #[error("the join token names no address of a member; nothing was started. Give one with --join")]

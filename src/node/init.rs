@@ -95,6 +95,10 @@ pub(super) fn init(dir: &Path, settings: &ClusterSettingsBody) -> Result<Founded
     settings.check()?;
     check_empty(dir)?;
     files::private_dir(dir).map_err(|error| InitError::Directory { dir: dir.to_owned(), error })?;
+    // A founding that was cut short has written the key before anything else.
+    if Identity::load(dir)?.is_none() && dir.join("db").is_dir() {
+        return Err(InitError::NotEmpty { dir: dir.to_owned(), entry: "db".into() });
+    }
     let identity = Identity::load_or_create(dir)?;
     let store = DiskStore::open(dir, &DiskOptions::default(), |_| {})?;
     if let Some(node) = whose(&store) {
@@ -174,6 +178,10 @@ mod tests {
         let other = init(root.path(), &ClusterSettingsBody::default()).unwrap_err();
         assert!(matches!(other, InitError::NotEmpty { .. }), "{other}");
         assert!(!root.path().join("identity.key").exists(), "nothing is made there");
+        std::fs::remove_file(dir.join("identity.key")).unwrap();
+        let keyless = init(&dir, &ClusterSettingsBody::default()).unwrap_err();
+        assert!(matches!(keyless, InitError::NotEmpty { .. }), "{keyless}");
+        assert!(!dir.join("identity.key").exists(), "no other key is put beside a node's state");
     }
 
     #[test]

@@ -152,12 +152,12 @@ fn can_be_followed(lookup: impl Fn(&str) -> Option<String>) -> Result<(), String
     let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let sampler = set("OTEL_TRACES_SAMPLER");
     if let Some(sampler) = sampler.as_deref().filter(|sampler| !SAMPLERS.contains(sampler)) {
-        return Err(format!("OTEL_TRACES_SAMPLER is {sampler:?}, and none of {}", SAMPLERS.join(", ")));
+        return Err(format!("OTEL_TRACES_SAMPLER is {sampler:?}, which is none of {}", SAMPLERS.join(", ")));
     }
     if let Some(share) = set("OTEL_TRACES_SAMPLER_ARG").filter(|_| sampler.is_some_and(|it| it.ends_with("ratio")))
         && !share.parse().is_ok_and(|share: f64| (0.0..=1.0).contains(&share))
     {
-        return Err(format!("OTEL_TRACES_SAMPLER_ARG is {share:?}, and no share from 0 to 1"));
+        return Err(format!("OTEL_TRACES_SAMPLER_ARG is {share:?}, which is no number from 0 to 1"));
     }
     for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"] {
         let parts = set(name).unwrap_or_default();

@@ -43,8 +43,12 @@ pub(super) enum CloseReason {
     Duplicate,
     #[error("a new connection takes the place of this one")]
     Replaced,
-    #[error("a later incarnation of this node is connected; two processes must not run under one identity")]
+    #[error(
+        "a later incarnation of this node is connected, and a member; two processes must not run under one identity"
+    )]
     Outlived,
+    #[error("a later incarnation of this node asks to be let in; two processes must not run under one identity")]
+    Overtaken,
     #[error("you are no longer among those that this node talks to")]
     Removed,
     #[error("you could not prove that you know the join token; is the address that of a member?")]
@@ -71,6 +75,7 @@ impl CloseReason {
             Self::Violation(_) => 12,
             Self::Outlived => OUTLIVED,
             Self::Banned(_) => BANNED,
+            Self::Overtaken => 15,
         })
     }
 
@@ -105,7 +110,7 @@ pub(super) fn is_version(code: VarInt) -> bool {
     code == VarInt::from_u32(VERSION)
 }
 
-/// Returns true where the code means that a later incarnation of the refused node is connected.
+/// Returns true where the code means that a later incarnation of the refused node is connected and a member.
 pub(super) fn is_outlived(code: VarInt) -> bool {
     code == VarInt::from_u32(OUTLIVED)
 }

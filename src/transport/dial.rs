@@ -50,7 +50,7 @@ impl DialError {
         matches!(self, Self::Silent | Self::Connection(ConnectionError::TimedOut))
     }
 
-    /// Returns true where a later incarnation of this node is connected to the peer.
+    /// Returns true where a later incarnation of this node is connected to the peer and a member.
     pub(super) fn is_outlived(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if close::is_outlived(*code))
     }
@@ -316,7 +316,6 @@ pub(super) async fn join(
                 backoff.ended_after(since.elapsed());
             }
             Err(error) => {
-                shared.note(&error);
                 // After the first contact with the cluster, only the driver decides to give up.
                 let mut refusal = final_error(address, &error).filter(|_| outcome.is_some());
                 if outcome.is_some() && error.is_silence() && web_server_at(address).await {

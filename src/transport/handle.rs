@@ -203,10 +203,10 @@ impl Handle {
         self.shared.state().shown = token;
     }
 
-    /// Resolves once a peer has refused this node because a later incarnation of its key is connected there: another
-    /// process goes on as this node.
+    /// Resolves once members have refused this node for some seconds because a later incarnation of its key, which is a
+    /// member, is connected to them: another process goes on as this node.
     pub async fn outlived(&self) {
-        self.shared.until(|state| state.outlived).await;
+        self.shared.until(|state| state.is_outlived(&self.shared.limits)).await;
     }
 
     /// Resolves once the peer is connected, or not connected, as `linked` says.

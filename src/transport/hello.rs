@@ -188,8 +188,8 @@ fn judge(
     if hello.node != node_id(key, hello.node.incarnation()) || *key == shared.key {
         return Err(CloseReason::Identity);
     }
-    if shared.state().is_outlived(hello.node) {
-        return Err(CloseReason::Outlived);
+    if let Some(reason) = shared.state().outlived(hello.node) {
+        return Err(reason);
     }
     let (cluster, cluster_key) = shared.cluster().ok_or(CloseReason::NotReady)?;
     if let Some(theirs) = hello.cluster.filter(|theirs| *theirs != cluster) {

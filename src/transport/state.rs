@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
 use tokio::runtime;
@@ -28,6 +29,8 @@ use crate::log::{Barred, Pass};
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input};
 
+/// How much longer than the idle time-out a node is refused as outlived before it believes that. A guess: a dial or two.
+const FADES: Duration = Duration::from_secs(1);
 /// Number of refusals that are remembered, so that each is logged once. A guess: as many as an operator would read.
 const MAX_REFUSALS: usize = 256;
 
@@ -69,8 +72,8 @@ impl Counters {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closing: bool,
-    /// A peer has refused this node because a later incarnation of its key is connected there.
-    pub(super) outlived: bool,
+    /// Since when peers refuse this node because a later incarnation of its key, which is a member, is connected there.
+    outlived_since: Option<Instant>,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// The keys and tokens that are refused.
@@ -144,9 +147,17 @@ impl State {
         self.links.values().filter(other).filter(|link| link.connection.close_reason().is_none())
     }
 
-    /// Returns true where a later incarnation of a peer's key is connected.
-    pub(super) fn is_outlived(&self, peer: NodeId) -> bool {
-        self.other_lives(peer).any(|life| life.peer > peer)
+    /// Returns the reason for which a peer is refused while a later incarnation of its key is connected.
+    pub(super) fn outlived(&self, peer: NodeId) -> Option<CloseReason> {
+        let is_member = |life: &Arc<Link>| self.peers.get(&life.peer).is_some_and(Peer::is_member);
+        let later = self.other_lives(peer).filter(|life| life.peer > peer).max_by_key(|life| life.peer)?;
+        Some(if is_member(later) { CloseReason::Outlived } else { CloseReason::Overtaken })
+    }
+
+    /// Returns true where this node has been refused as outlived for longer than a connection of a process that is gone
+    /// would last.
+    pub(super) fn is_outlived(&self, limits: &Limits) -> bool {
+        self.outlived_since.is_some_and(|since| since.elapsed() > limits.idle_timeout + FADES)
     }
 
     /// Returns true where this is the address of a member.
@@ -207,10 +218,10 @@ impl Shared {
         ours || self.state().peers.values().any(collides)
     }
 
-    /// Notes where a failed dial says that this node is outlived.
-    pub(super) fn note(&self, error: &DialError) {
-        if error.is_outlived() {
-            self.state().outlived = true;
+    /// Notes whether a member has refused this node as outlived.
+    pub(super) fn note(&self, failed: &DialError) {
+        if failed.is_outlived() {
+            self.state().outlived_since.get_or_insert_with(Instant::now);
             self.changes.send_replace(());
         }
     }
@@ -254,8 +265,8 @@ impl Shared {
             }
             CloseReason::Replaced.close(&old.connection);
         }
-        if state.is_outlived(peer.node) {
-            return Err(CloseReason::Outlived);
+        if let Some(reason) = state.outlived(peer.node) {
+            return Err(reason);
         }
         // The peer's earlier incarnations are over, even where their connections have not ended.
         state.other_lives(peer.node).for_each(|life| CloseReason::Replaced.close(&life.connection));
@@ -270,6 +281,7 @@ impl Shared {
         if let Some(known) = state.peers.get_mut(&peer.node) {
             known.seen = Some(from);
         }
+        state.outlived_since = None;
         let turn = Arc::clone(state.turns.entry(peer.node).or_default());
         self.spawn(link::run(Arc::clone(self), link, turn));
         drop(state);

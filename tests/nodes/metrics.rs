@@ -188,6 +188,12 @@ async fn alerts_and_dashboard_speak_of_what_there_is_and_operators_read_what_to_
     let Some(mut check) = promtool() else { return skipped(NO_PROMTOOL) };
     check.args(["check", "rules", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts.yml")]);
     assert_eq!(objections(check, ""), None);
+    let mut check = promtool().unwrap();
+    check.args(["test", "rules", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerts_test.yml")]);
+    assert_eq!(objections(check, ""), None);
+    // All alerts are in the tests.
+    let tested = file("deploy/alerts_test.yml");
+    assert!(named.iter().all(|alert| tested.contains(&format!("alertname=\"{alert}\""))), "{named:?}");
     // The dashboard's expressions are checked by the same tool, as recording rules.
     let rules = expressions.iter().enumerate().map(|(number, expression)| {
         let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "5m");

@@ -21,7 +21,7 @@ use crate::plan::Host;
 use crate::violation::{Checked, broken};
 use crate::world::books::orders::{Asked, Order};
 use crate::world::clients::Call;
-use crate::world::contact::{KNOWN, in_contact};
+use crate::world::contact::{KNOWN, hears_in_time, in_contact};
 use crate::world::ids::node_id;
 use crate::world::net::Micros;
 use crate::world::{Seen, World};
@@ -138,7 +138,7 @@ impl Availability {
             Refusal::NotMember if !since(watched.outside_at) => "it is a member",
             Refusal::Leaving if !is_asked_to_leave(world, host) => "nobody asked it to leave",
             Refusal::NoMajority { .. } | Refusal::NotInContact { .. }
-                if !since(watched.members_at) && has_majority(world, host, asked) =>
+                if !since(watched.members_at) && hears_in_time(&world.plan) && has_majority(world, host, asked) =>
             {
                 "a majority that would stay is in contact"
             }

@@ -2,13 +2,16 @@
 
 use forename::clock::NodeId;
 
-use crate::plan::Host;
+use crate::plan::{Host, Plan};
 use crate::world::ids::host_of;
 use crate::world::net::Micros;
 use crate::world::state::World;
 
 /// Microseconds after which two nodes that could communicate know that they are in contact: ten heartbeats.
 pub(crate) const KNOWN: Micros = 10_000_000;
+
+/// Milliseconds between two vectors to a peer while nothing is undecided, as the replica has them.
+const HEARTBEAT: u64 = 1000;
 
 /// Returns the wall-clock time that a machine shows, in milliseconds since 1970.
 pub(crate) fn clock_of(world: &World, host: Host) -> i64 {
@@ -50,6 +53,14 @@ pub(crate) fn in_contact(world: &World, host: Host, node: NodeId, at: Micros) ->
     let since = since.max(conditions.disturbed_at(host, other));
     let since = since.max(conditions.upset_until(host)).max(conditions.upset_until(other));
     since + KNOWN <= at && !slow(host) && !slow(other)
+}
+
+/// Returns true where even the slowest message between two machines without a fault arrives before its sender is taken for
+/// silent. A message holds up all that follow it.
+pub(crate) fn hears_in_time(plan: &Plan) -> bool {
+    let heartbeat = plan.evict_after.map_or(HEARTBEAT, |after| HEARTBEAT.min(after / 4));
+    let (links, times) = (&plan.links, if plan.links.slow > 0 { 10 } else { 1 });
+    (links.least + links.jitter) * times < 2 * heartbeat * 1000
 }
 
 /// Returns the middle of an odd number of values, and the lower one of the two in the middle of an even number.

@@ -186,7 +186,7 @@ async fn check(
         // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
     };
-    let attempt = (scope == Scope::Admin).then(|| {
+    let attempt = (scope == Scope::Admin && is_act(&request)).then(|| {
         let name = token.as_ref().map(|token| token.name.clone());
         Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
     });
@@ -207,6 +207,12 @@ async fn check(
         attempt.record(&api.audit, &response, Time(now()));
     }
     response
+}
+
+/// Returns true for a request that changes something, and for one that gives the node's key away. What only looks is no act:
+/// a dashboard asks all the time.
+fn is_act(request: &Request) -> bool {
+    !request.method().is_safe() || request.uri().path().ends_with("/backup")
 }
 
 /// Returns the token that a request shows; none where the node has no tokens.

@@ -3,9 +3,14 @@ import { by, chip, foreign, make, put } from "./dom.js";
 import { ask, may } from "./node.js";
 import { clock } from "./words.js";
 
+/** How often they are asked for, in milliseconds. */
+const LOOK = 10000;
+let lookedAt = 0;
+
 /** Shows the webhooks, where there are any. */
 export async function showWebhooks() {
-  if (!may.has("admin")) return;
+  if (!may.has("admin") || Date.now() - lookedAt < LOOK) return;
+  lookedAt = Date.now();
   try {
     const { webhooks } = await ask("/v1/webhooks");
     by("webhooks-part").hidden = webhooks.length === 0;
