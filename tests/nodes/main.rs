@@ -35,6 +35,7 @@
 //! | `metrics` | what a node counts and measures, the alerts and the dashboard made of it |
 //! | `openapi` | what a node answers is as its OpenAPI document says |
 //! | `clients` | the clients in Python and TypeScript, with a node that is killed |
+//! | `traces` | the spans that nodes export, and a collector that gets them |
 //! | `webhooks` | receivers that fail in every way, and nodes that are killed meanwhile |
 //! | `namespaces` | processes in network namespaces, a link set down |
 

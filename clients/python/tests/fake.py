@@ -12,6 +12,10 @@ from typing import Any
 Answer = tuple[int, Any] | None
 
 
+class Cut(bytes):
+    """An answer that breaks off after these bytes."""
+
+
 class Fake:
     """`answer(method, path, body)` gives the status and the JSON; none: the connection breaks without an answer."""
 
@@ -28,7 +32,8 @@ class Fake:
             def do(self) -> None:
                 length = int(self.headers.get("content-length") or 0)
                 text = self.rfile.read(length)
-                body = json.loads(text) if text else None
+                lines = (self.headers.get("content-type") or "") == "application/x-ndjson"
+                body = [json.loads(line) for line in text.splitlines()] if lines else json.loads(text) if text else None
                 asked.append((self.command, self.path, body))
                 headers.append({name.lower(): value for name, value in self.headers.items()})
                 told = answer(self.command, self.path, body)
@@ -38,11 +43,12 @@ class Fake:
                 status, value = told
                 raw = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
+                self.send_header("Content-Length", str(len(raw) + isinstance(raw, Cut)))
                 if cluster is not None:
                     self.send_header("Forename-Cluster", cluster)
                 self.end_headers()
                 self.wfile.write(raw)
+                self.close_connection |= isinstance(raw, Cut)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
 

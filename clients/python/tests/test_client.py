@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 
 import pytest
 
-from fake import Answer, Fake, problem, registration
+from fake import Answer, Cut, Fake, problem, registration
 from forename import Client, OtherCluster, Refused, Taken, Uncertain, Unreachable
 from forename.client import span
+from forename.models import RegistrationBody
 from forename.nodes import target
 
 ALICE = [("username", "alice")]
@@ -59,6 +61,29 @@ def test_a_refusal_counts_only_where_no_other_node_may_have_taken_it() -> None:
         assert len(second.asked) == asked + 1
         with pytest.raises(Uncertain):
             Client([first.address, nobody()]).register("ann", ALICE, asked_before=True)
+
+
+def test_a_batch_goes_to_the_next_node_where_nothing_was_taken() -> None:
+    def takes(_method: str, _path: str, body: Any) -> Answer:
+        answers = ({"line": line, "status": 201, "registration": registration(one["id"])} for line, one in enumerate(body, 1))
+        return 200, "\n".join(json.dumps(answer) for answer in answers).encode()
+
+    bodies: list[RegistrationBody] = [
+        {"id": str(number), "owner": "ann", "names": [{"namespace": "username", "name": f"a{number}"}]} for number in range(501)
+    ]
+    with Fake(lambda *_: problem(503, "leaving")) as leaving, Fake(takes) as node:
+        lines = list(Client([nobody(), leaving.address, node.address]).register_many(bodies))
+        assert [line["line"] for line in lines] == [*range(1, 501), 1]
+        assert (len(leaving.asked), len(node.asked)) == (1, 2), "the second batch goes where the first went"
+    begins = json.dumps({"line": 1, "status": 201, "registration": registration("0")}).encode() + b'\n{"li'
+    with Fake(lambda *_: (200, Cut(begins))) as breaks, Fake(takes) as node:
+        client = Client([breaks.address, node.address])
+        answers = client.register_many(bodies[:3])
+        assert next(answers)["line"] == 1
+        with pytest.raises(Unreachable) as error:
+            next(answers)
+        assert error.value.sent and len(node.asked) == 0
+        assert len(list(client.register_many(bodies[:3]))) == 3, "the lines have ids, so they can be sent again"
 
 
 def test_what_lost_for_good_is_taken_at_once() -> None:

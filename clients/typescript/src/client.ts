@@ -1,6 +1,6 @@
 // A client of the HTTP interface.
 
-import { Refused, Uncertain, Unreachable } from "./errors.js";
+import { Refused, Uncertain, Unreachable, why } from "./errors.js";
 import { EventStream, type Filter, queryOf } from "./events.js";
 import type {
   BatchLine, CheckedName, CheckedNames, Cluster, Conflict, Events, Explanation, ListedNamespace, Name, NameRef, Namespace,
@@ -95,7 +95,9 @@ export class Client {
   }
 
   // Registers many, each as for one; the answers come in the order of the bodies. Bodies need an `id` to be repeated. Sent in
-  // batches of some hundred to the node that answered last.
+  // batches of some hundred to the node that answered last, or to the next one where that has certainly taken nothing. Where a
+  // node breaks off in a batch, `Unreachable` is thrown, and the next call goes to another node: whether the lines without an
+  // answer were registered is not known, and those with an `id` can be sent again.
   async *registerMany(bodies: Iterable<RegistrationBody>): AsyncGenerator<BatchLine> {
     let batch: string[] = [];
     for (const body of bodies) {
@@ -107,10 +109,32 @@ export class Client {
   }
 
   private async *batch(lines: string[]): AsyncGenerator<BatchLine> {
-    const media = "application/x-ndjson";
-    const init = { method: "POST", body: lines.join("\n"), signal: AbortSignal.timeout(MAX_WAIT + PATIENCE) };
-    const response = await (this.inner.inTurn()[0] as Node).open(target(["v1", "registrations:batch"]), init, media);
-    for (const line of (await response.text()).split("\n")) if (line) yield JSON.parse(line) as BatchLine;
+    const [node, response] = await this.sendBatch(lines.join("\n"));
+    try {
+      for (const line of (await response.text()).split("\n")) if (line) yield JSON.parse(line) as BatchLine;
+    } catch (error) {
+      // A line that was cut off is no JSON.
+      this.inner.passedOver(node);
+      throw new Unreachable(node.address, why(error), true);
+    }
+  }
+
+  private async sendBatch(body: string): Promise<[Node, Response]> {
+    const failures: (Unreachable | Refused)[] = [];
+    for (const node of this.inner.inTurn()) {
+      const init = { method: "POST", body, signal: AbortSignal.timeout(MAX_WAIT + PATIENCE) };
+      try {
+        const response = await node.open(target(["v1", "registrations:batch"]), init, "application/x-ndjson");
+        this.inner.answered(node);
+        return [node, response];
+      } catch (error) {
+        const passing = error instanceof Refused ? error.passing : error instanceof Unreachable;
+        if (passing) this.inner.passedOver(node);
+        if (!passing || (error instanceof Unreachable && error.sent)) throw error;
+        failures.push(error as Unreachable | Refused);
+      }
+    }
+    throw allFailed(failures);
   }
 
   // What became of a registration, as far as the node knows.

@@ -124,6 +124,11 @@ export class Nodes {
     this.last = this.all.indexOf(node);
   }
 
+  // Asks the next node first from now on.
+  passedOver(node: Node): void {
+    if (this.all[this.last] === node) this.last = (this.last + 1) % this.all.length;
+  }
+
   // Asks one node after the other, until one has done it or refused it for good. `repeats`: it may be sent to another node
   // also where this one may have done it; so may whatever only reads.
   async call<T>(call: Call, repeats = call.method === "GET"): Promise<T> {

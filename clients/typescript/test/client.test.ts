@@ -48,6 +48,30 @@ test("a refusal counts only where no other node may have taken it", async () => 
   await assert.rejects(new Client([lost.address, rejected.address]).register("ann", ALICE), Taken);
 });
 
+test("a batch goes to the next node where nothing was taken", async () => {
+  const takes = ({ body }: Asked): Answer => {
+    const lines = body.map(({ id }: { id: string }, index: number) => ({ line: index + 1, status: 201, registration: registration(id) }));
+    return { status: 200, body: lines.map((line: object) => JSON.stringify(line)).join("\n") };
+  };
+  const many = async (client: Client, count: number): Promise<number[]> => {
+    const bodies = Array.from({ length: count }, (_, index) => ({ id: String(index), owner: "ann", names: [{ namespace: "username", name: `a${index}` }] }));
+    const lines: number[] = [];
+    for await (const { line } of client.registerMany(bodies)) lines.push(line);
+    return lines;
+  };
+  const [leaving, good] = [await node(() => problem(503, "leaving")), await node(takes)];
+  const lines = await many(new Client([await nobody(), leaving.address, good.address]), 501);
+  assert.deepEqual([lines.length, lines[499], lines[500]], [501, 500, 1]);
+  // The second batch goes where the first went.
+  assert.deepEqual([leaving.asked.length, good.asked.length], [1, 2]);
+  const breaks = await node(() => ({ status: 200, body: `{"line":1}\n{"li`, cut: true }));
+  const client = new Client([breaks.address, good.address]);
+  await assert.rejects(many(client, 3), (error) => error instanceof Unreachable && error.sent);
+  assert.equal(good.asked.length, 2);
+  // The lines have ids, so they can be sent again.
+  assert.equal((await many(client, 3)).length, 3);
+});
+
 test("other changes go on only where nothing was done", async () => {
   const [lost, good] = [await silent(), await node(() => ({ status: 200, body: registration("7") }))];
   await assert.rejects(new Client([lost.address, good.address]).extend("7", "1h"), (error) => error instanceof Unreachable && error.sent);

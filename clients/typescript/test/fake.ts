@@ -3,7 +3,8 @@
 import { type IncomingHttpHeaders, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export type Answer = { status: number; body: unknown } | undefined;
+// `cut`: the answer breaks off after the body.
+export type Answer = { status: number; body: unknown; cut?: boolean } | undefined;
 
 export interface Asked {
   method: string;
@@ -25,11 +26,14 @@ export async function fake(answer: (asked: Asked) => Answer, cluster?: string): 
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
-    const one = { method: request.method ?? "", path: request.url ?? "", headers: request.headers, body: text ? JSON.parse(text) : undefined };
+    const lines = request.headers["content-type"] === "application/x-ndjson";
+    const body = lines ? text.split("\n").map((line) => JSON.parse(line)) : text ? JSON.parse(text) : undefined;
+    const one = { method: request.method ?? "", path: request.url ?? "", headers: request.headers, body };
     asked.push(one);
     const told = answer(one);
     if (told === undefined) return request.socket.destroy();
     response.writeHead(told.status, cluster === undefined ? {} : { "forename-cluster": cluster });
+    if (told.cut === true) return response.write(told.body, () => request.socket.destroy());
     return response.end(typeof told.body === "string" ? told.body : JSON.stringify(told.body));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

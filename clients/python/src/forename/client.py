@@ -7,6 +7,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from http.client import HTTPException
 from typing import Any
 
 from .errors import OtherCluster, Refused, Uncertain, Unreachable
@@ -163,7 +164,9 @@ class Client:
     def register_many(self, bodies: Iterable[RegistrationBody]) -> Iterator[BatchLine]:
         """Registers many, each as for one; the answers come in the order of the bodies. Bodies need an `id` to be repeated.
 
-        Sent in batches of some hundred to the node that answered last.
+        Sent in batches of some hundred to the node that answered last, or to the next one where that has certainly taken
+        nothing. Where a node breaks off in a batch, `Unreachable` is raised, and the next call goes to another node: whether
+        the lines without an answer were registered is not known, and those with an `id` can be sent again.
         """
         batch: list[bytes] = []
         for body in bodies:
@@ -175,15 +178,33 @@ class Client:
             yield from self._batch(batch)
 
     def _batch(self, lines: list[bytes]) -> Iterator[BatchLine]:
-        node = next(self._nodes.in_turn())
-        path, body = ["v1", "registrations:batch"], b"\n".join(lines)
-        media = "application/x-ndjson"
-        connection, response = node.open("POST", path, None, body, timeout=MAX_WAIT, accept=media, media=media)
+        path, body, media = ["v1", "registrations:batch"], b"\n".join(lines), "application/x-ndjson"
+        failures: list[Unreachable | Refused] = []
+        for node in self._nodes.in_turn():
+            try:
+                connection, response = node.open("POST", path, None, body, timeout=MAX_WAIT, accept=media, media=media)
+            except Unreachable as error:
+                self._nodes.passed_over(node)
+                if error.sent:
+                    raise
+                failures.append(error)
+            except Refused as error:
+                if not error.passing:
+                    raise
+                self._nodes.passed_over(node)
+                failures.append(error)
+            else:
+                break
+        else:
+            raise all_failed(failures)
+        self._nodes.answered(node)
         try:
             for line in response:
                 yield json.loads(line)
-        except OSError as error:
-            raise Unreachable(node.address, str(error), sent=True) from error
+        except (OSError, HTTPException, ValueError) as error:
+            # A line that was cut off is no JSON.
+            self._nodes.passed_over(node)
+            raise Unreachable(node.address, str(error) or type(error).__name__, sent=True) from error
         finally:
             connection.close()
 

@@ -176,6 +176,11 @@ class Nodes:
     def answered(self, node: Node) -> None:
         self._answered = self.all.index(node)
 
+    def passed_over(self, node: Node) -> None:
+        """Asks the next node first from now on."""
+        if self.all[self._answered] is node:
+            self._answered = (self._answered + 1) % len(self.all)
+
     def call(self, method: str, path: Iterable[str], query: Mapping[str, object | None] | None = None,
              body: object | None = None, *, repeats: bool | None = None, wait: float = 0.0) -> Any:
         """Asks one node after the other, until one has done it or refused it for good.
