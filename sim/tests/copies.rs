@@ -412,7 +412,7 @@ fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
     story.heal();
     story.restore_disk(lima, &old);
     story.start(lima);
-    story.passes(1100);
+    assert!(stops(&mut story, lima));
     let why = story.stopped(lima).unwrap_or_default();
     assert!(why.contains("remembers its word that it held op 2"), "{why}");
     // Nobody has Ann's and Bob's ops any more: the old copy is all that is left of Lima.
@@ -502,5 +502,14 @@ fn an_op_below_a_promise_that_was_given_elsewhere_stops_its_node() {
 #[test]
 fn a_copy_that_an_older_promise_denies_gives_nothing_away() {
     let plan = serde_json::from_str(include_str!("plans/a_copy_that_an_older_promise_denies.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}
+
+/// A copy starts. One member had been cut off for long and knows nothing that the copy lacks. Another one, which is connected
+/// and about to answer, holds an op of the copy's node that nobody else has.
+#[test]
+fn a_copy_does_not_go_on_with_a_majority_while_another_is_about_to_answer() {
+    let plan =
+        serde_json::from_str(include_str!("plans/a_majority_that_knew_less_than_one_more.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }

@@ -3,7 +3,7 @@
 //!
 //! A data directory that was put back from a copy, or that runs twice, would issue ops under used numbers and break its
 //! promises. So a node that starts with a state issues, promises and decides nothing until a majority of the members,
-//! itself counted, has shown it their copies of its log, or until `start_grace` is over. Requests that would issue an
+//! itself counted, and every member that it reaches has shown it their copies of its log, or until `start_grace` is over. Requests that would issue an
 //! op wait meanwhile. Every later connection begins with a comparison as well, because a node that had to serve alone
 //! may meet peers that know more.
 //!
@@ -13,6 +13,7 @@
 use std::ops::ControlFlow;
 
 use super::message::{Entry, HeldRow, Vector};
+use super::phase::ChainCheck;
 use super::view::View;
 use super::{Log, ops};
 use crate::clock::{Hlc, Millis, NodeId};
@@ -21,12 +22,13 @@ use crate::log::op::Seq;
 use crate::store::Store;
 
 impl Log {
-    /// Ends the start once a majority has compared logs, or the time for it is over. Returns true where it ends now.
+    /// Ends the start once logs were compared with enough members, or the time for it is over. Returns true where it ends
+    /// now.
     pub(crate) fn end_start(&mut self) -> bool {
         let Some(check) = self.phase.comparing() else { return false };
         let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let alone = self.view().serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
-        if !alone && (2 * (compared + 1) <= self.membership.count() || self.view().is_time_open()) {
+        if !alone && !self.view().has_compared(check) {
             return false;
         }
         if 2 * (compared + 1) <= self.membership.count() {
@@ -53,6 +55,34 @@ impl Log {
 }
 
 impl View<'_> {
+    /// Returns true where all members have compared logs with this node; or a majority has, itself counted, and so has every
+    /// member that is connected, and the others have had time to connect. Of a majority each may know less of this node than
+    /// one who is about to answer: what a copy of its directory lacks may be held by the node itself and that one alone.
+    fn has_compared(&self, check: &ChainCheck) -> bool {
+        let others = self.membership.members().filter(|member| *member != self.me);
+        let mut missing = others.filter(|member| !check.compared.contains(member)).peekable();
+        if missing.peek().is_none() {
+            return true;
+        }
+        let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
+        let enough = 2 * (compared + 1) > self.membership.count() && !self.is_time_open();
+        enough
+            && self.now.elapsed >= self.majority_suffices_at(check)
+            && !missing.any(|node| self.peers.is_connected(node))
+    }
+
+    /// Returns when a majority suffices, if all that are connected have answered.
+    fn majority_suffices_at(&self, check: &ChainCheck) -> Millis {
+        check.since.plus(self.config.heartbeat)
+    }
+
+    /// Returns when the start of a node may end without anything that happens.
+    pub(super) fn start_may_end_at(&self) -> Option<Millis> {
+        let check = self.phase.comparing()?;
+        let suffices = Some(self.majority_suffices_at(check)).filter(|at| *at > self.now.elapsed);
+        suffices.or_else(|| self.serves_alone_at())
+    }
+
     /// Returns when a node that starts goes on without a majority that has compared logs.
     pub(super) fn serves_alone_at(&self) -> Option<Millis> {
         self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))

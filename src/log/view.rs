@@ -36,9 +36,9 @@ impl View<'_> {
     pub(crate) fn wake_at(&self) -> Millis {
         let never = Millis(u64::MAX);
         let silence = self.next_silence().unwrap_or(never);
-        let alone = self.serves_alone_at().unwrap_or(never);
+        let started = self.start_may_end_at().unwrap_or(never);
         let promise = self.next_promise().unwrap_or(never);
-        self.peers.next_heartbeat().min(silence).min(alone).min(promise)
+        self.peers.next_heartbeat().min(silence).min(started).min(promise)
     }
 
     /// Returns the latest timestamp that this node knows of.
