@@ -6,11 +6,13 @@ mod changes;
 mod cluster;
 mod error;
 mod events;
+mod file_store;
 mod follow;
 mod members;
 mod nodes;
 mod reading;
 mod register;
+mod signature;
 mod tls;
 mod webhooks;
 
@@ -25,7 +27,9 @@ pub use backup::BackupStream;
 pub use batch::BatchAnswers;
 pub use error::ClientError;
 pub use events::EventStream;
+pub use file_store::FileStore;
 pub use follow::{FeedStore, Restart};
+pub use signature::{SignatureError, verify_webhook};
 
 use self::nodes::Nodes;
 #[cfg(doc)]

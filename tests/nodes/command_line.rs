@@ -373,3 +373,45 @@ async fn a_demonstration_leaves_nothing_behind() {
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// A receiver that answers 200 to everything.
+async fn receiver() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(async || "thank you")).await });
+    url
+}
+
+#[tokio::test]
+async fn an_administrator_has_events_posted() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a").with_hooks_on_loopback()).await;
+    let (user, url) = (User::of(&node), receiver().await);
+    // The commands wait for the receiver, which runs on this thread.
+    let types = async |exit: i32, words: String| {
+        let user = User(user.0.clone());
+        tokio::task::spawn_blocking(move || user.gets(exit, &words)).await.unwrap()
+    };
+    types(USAGE, "webhook add".to_owned()).await;
+    types(FAILED, "webhook add ftp://example.org".to_owned()).await;
+    let made = types(DONE, format!("webhook add {url} --types confirmed,rejected -o json")).await;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    assert!(secret.starts_with("whsec_"), "{made}");
+    let listed = types(DONE, "webhook list".to_owned()).await;
+    assert!(listed.contains(id) && !listed.contains(secret), "{listed}");
+    let tested = types(DONE, format!("webhook test {id}")).await;
+    assert!(tested.contains("200") || tested.contains("delivered"), "{tested}");
+    let rotated: Value =
+        serde_json::from_str(&types(DONE, format!("webhook rotate {id} --keep-old 10m -o json")).await).unwrap();
+    assert!(rotated["secret"].as_str().is_some_and(|new| new != secret) && rotated["old_secret_until"].is_string());
+    let stopped: Value = serde_json::from_str(&types(DONE, format!("webhook stop {id} -o json")).await).unwrap();
+    assert_eq!(stopped["active"], false);
+    let resumed: Value = serde_json::from_str(&types(DONE, format!("webhook resume {id} -o json")).await).unwrap();
+    assert_eq!(resumed["active"], true);
+    types(DONE, format!("webhook dead-letters {id}")).await;
+    types(DONE, format!("webhook replay {id}")).await;
+    types(DONE, format!("webhook remove {id}")).await;
+    types(FAILED, format!("webhook remove {id}")).await;
+    types(FAILED, format!("webhook test {id}")).await;
+}

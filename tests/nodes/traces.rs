@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::routing::post;
 use axum::{Json, Router};
 use forename::model::Registration;
@@ -165,4 +167,32 @@ async fn variables_that_cannot_be_followed_stop_the_start() {
         assert!(!status.success());
         assert!(home.read_log().contains(value), "{}", home.read_log());
     }
+}
+
+/// Without OTEL_EXPORTER_OTLP_PROTOCOL the encoding is protobuf, in which the id of a trace stands as its 16 bytes.
+#[tokio::test]
+async fn spans_are_protobuf_by_default() {
+    type Bodies = Arc<Mutex<Vec<(String, Bytes)>>>;
+    async fn take(State(bodies): State<Bodies>, headers: HeaderMap, body: Bytes) {
+        let kind = headers[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        bodies.lock().unwrap().push((kind, body));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let bodies = Bodies::default();
+    let routes = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&bodies));
+    tokio::spawn(async { axum::serve(listener, routes).await });
+    let mut serve = exporting("a", &url);
+    serve.variables.retain(|(name, _)| name != "OTEL_EXPORTER_OTLP_PROTOCOL");
+    let home = Home::new();
+    let node = Process::start(&home, &serve).await;
+    let id = register(&node, "alice", None).await.id.into_bytes();
+    eventually("a span of the registration is there", async || {
+        let bodies = bodies.lock().unwrap();
+        let has = |part: &[u8], body: &Bytes| body.windows(part.len()).any(|window| window == part);
+        let all = bodies.iter().all(|(kind, _)| kind == "application/x-protobuf");
+        let found = bodies.iter().any(|(_, body)| has(&id, body) && has(CONFIRMED.as_bytes(), body));
+        if all && found { Ok(()) } else { Err(format!("{} bodies: {all} {found}", bodies.len())) }
+    })
+    .await;
 }

@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use forename::Client;
-use forename::model::{RotationBody, Span, Webhook, WebhookBody, WebhookPatch};
+use forename::client::verify_webhook;
+use forename::model::{Deliver, RotationBody, Span, Webhook, WebhookBody, WebhookPatch};
 use forename::node::{NodeConfig, WebhookOptions};
 use forename::transport::{Cuts, Identity};
 use serde_json::Value;
@@ -129,9 +130,12 @@ impl Receiver {
     }
 }
 
-/// Verifies as receivers do, with the crate that Standard Webhooks publishes.
+/// Verifies as receivers do, with the crate that Standard Webhooks publishes and with the client's own function.
 fn is_signed(secret: &str, headers: &HeaderMap, body: &[u8]) -> bool {
-    standardwebhooks::Webhook::new(secret).unwrap().verify(body, headers).is_ok()
+    let published = standardwebhooks::Webhook::new(secret).unwrap().verify(body, headers).is_ok();
+    let own = verify_webhook([secret], headers, body);
+    assert_eq!(own.is_ok(), published, "{own:?}");
+    published
 }
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
@@ -280,6 +284,45 @@ async fn a_gone_receiver_stops_its_webhook_and_two_secrets_sign_while_one_is_rep
     node.client.remove_webhook(hook.id).await.unwrap();
     assert!(node.client.webhooks().await.unwrap().webhooks.is_empty());
     local::shutdown(vec![node]).await;
+}
+
+#[tokio::test]
+async fn a_webhook_gets_the_types_that_it_names_of_what_its_node_took_or_of_all() {
+    let a = node("a", QUICK, None).await;
+    let b = node("b", QUICK, Some(&a)).await;
+    let clients = [a.client.clone(), b.client.clone()];
+    all_members(&clients).await;
+    let (confirmed, all) = (Receiver::start().await, Receiver::start().await);
+    let types = vec!["registration.confirmed".parse().unwrap()];
+    for (receiver, deliver) in [(&confirmed, Deliver::Accepted), (&all, Deliver::All)] {
+        let body = WebhookBody { url: receiver.url.clone(), deliver: Some(deliver), types: types.clone() };
+        let made = a.client.make_webhook(&body).await.unwrap();
+        receiver.secrets.lock().unwrap().push(made.secret.clone().unwrap());
+        // Both nodes know of it from now on.
+        eventually("b has the webhook", async || {
+            b.client.webhook(made.id).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+    let mut ids = claims(&a.client, "near", 2).await;
+    ids.extend(claims(&b.client, "far", 2).await);
+    for (receiver, times) in [(&confirmed, 1), (&all, 2)] {
+        eventually("each event has come from every node that delivers it", async || {
+            let got = receiver.got.lock().unwrap().clone();
+            let by = |id: &String| -> BTreeSet<String> {
+                got.iter().filter(|got| got.registration == *id).map(|got| got.by.clone()).collect()
+            };
+            let lacks = ids.iter().find(|id| by(id).len() < times);
+            lacks.map_or(Ok(()), |id| Err(format!("{id}: {got:?}")))
+        })
+        .await;
+        let got = receiver.got.lock().unwrap().clone();
+        assert!(got.iter().all(|got| got.kind == "forename.registration.confirmed"), "{got:?}");
+        let events: BTreeSet<_> = got.iter().map(|got| &got.id).collect();
+        assert_eq!(events.len(), ids.len(), "one id for one event, whoever delivers it: {got:?}");
+    }
+    confirmed.is_quiet();
+    local::shutdown(vec![a, b]).await;
 }
 
 #[tokio::test]
