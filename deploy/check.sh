@@ -93,7 +93,7 @@ chroot --userspec=65532:65532 "$mounted" /forename init --data-dir /data
 say "Compose and Kubernetes"
 docker-compose -f deploy/compose.yaml config --quiet
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet kubernetes-validate
+"$work/venv/bin/pip" install --quiet kubernetes-validate==1.37.0
 "$work/venv/bin/kubernetes-validate" --strict deploy/kubernetes/*.yaml
 
 say "the crate"

@@ -54,7 +54,7 @@ async function poll() {
 function show() {
   by("token-form").hidden = true;
   by("forget").hidden = !token.get();
-  by("node-label").textContent = visible(cluster.label);
+  by("node-label").textContent = visible(cluster.label) + (cluster.reader ? " (reader)" : "");
   by("node-id").textContent = cluster.node;
   learnLabels(cluster.members);
   showVerdict(cluster);

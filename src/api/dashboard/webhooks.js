@@ -13,7 +13,7 @@ export async function showWebhooks() {
   lookedAt = Date.now();
   try {
     const { webhooks } = await ask("/v1/webhooks");
-    by("webhooks-part").hidden = webhooks.length === 0;
+    by("webhooks-part").hidden = by("webhooks-link").hidden = webhooks.length === 0;
     put(by("webhooks"), webhooks.map(webhook));
     by("webhooks-note").textContent = "";
   } catch (error) {
