@@ -210,7 +210,7 @@ pub(super) async fn metrics(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
     let cluster = tokio::time::timeout(READY_WITHIN, api.cluster(ClusterCommand::Show)).await;
-    let cluster = cluster.ok().and_then(Result::ok);
+    let cluster = cluster.ok().and_then(Result::ok).map(|cluster| api.shown(cluster));
     let version = env!("CARGO_PKG_VERSION");
     let webhooks = api.admin.deliveries().map(Deliveries::measured).unwrap_or_default();
     let last_backup = api.handle.last_backup();

@@ -409,7 +409,13 @@ async fn an_administrator_has_events_posted() {
     assert_eq!(stopped["active"], false);
     let resumed: Value = serde_json::from_str(&types(DONE, format!("webhook resume {id} -o json")).await).unwrap();
     assert_eq!(resumed["active"], true);
-    types(DONE, format!("webhook dead-letters {id}")).await;
+    // It takes a moment until the node delivers to a new webhook.
+    let begun = async || {
+        let (user, words) = (User(user.0.clone()), format!("webhook dead-letters {id}"));
+        let shown = tokio::task::spawn_blocking(move || user.types(&words)).await.unwrap();
+        same(&shown.status.code(), &Some(DONE))
+    };
+    eventually("the node delivers to the webhook", begun).await;
     types(DONE, format!("webhook replay {id}")).await;
     types(DONE, format!("webhook remove {id}")).await;
     types(FAILED, format!("webhook remove {id}")).await;

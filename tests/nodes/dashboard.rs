@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forename::model::{NameStatus, Status};
+use forename::model::{NameStatus, Status, WebhookBody};
 use forename::transport::Cuts;
 
 use crate::support::browser::{Page, chromium};
@@ -202,6 +202,58 @@ async fn a_node_with_tokens_shows_what_the_token_may_see() {
     page.shows("that what it shows is old", "!document.querySelector('#stale').hidden").await;
     assert_eq!(page.value("document.documentElement.dataset.error ?? null").await, serde_json::Value::Null);
     page.picture("dashboard-stale").await;
+}
+
+#[tokio::test]
+async fn the_feed_is_filtered_rules_and_webhooks_are_shown_and_a_node_that_leaves_says_so() {
+    let Some(program) = chromium() else { return skipped() };
+    let cuts = Arc::new(Cuts::new());
+    let a = Local::start("Frankfurt", cuts.clone(), None).await;
+    let b = Local::start("Virginia", cuts.clone(), Some(&a)).await;
+    all_members(&[a.client.clone(), b.client.clone()]).await;
+    claim(&a.client, &user_final("alice", "ann")).await;
+    claim(&b.client, &user_final("barney", "bob")).await;
+    let mut page = Page::open(program, a.client.address()).await;
+    page.shows("ann's outcome", &row("ann", "confirmed")).await;
+    page.shows("bob's outcome", &row("bob", "confirmed")).await;
+
+    page.types("#feed-filter", "alice").await;
+    let shown = "[...document.querySelectorAll('#feed > li')].filter(row => !row.hidden).map(row => row.innerText)";
+    page.shows("ann's alone", &format!("(({shown}).length > 0 && ({shown}).every(text => text.includes('ann')))"))
+        .await;
+    page.value("document.activeElement.blur()").await;
+    page.press("/").await;
+    page.shows("where to type a name", "document.activeElement.id === 'look-name'").await;
+    page.shows("how far the watermark is behind", "document.querySelector('#lag svg') !== null").await;
+
+    let rules = "#namespaces > [data-namespace=username]";
+    page.click(&format!("{rules} summary")).await;
+    page.shows("the rules", &format!("document.querySelector('{rules}').innerText.includes('reserved')")).await;
+
+    assert_eq!(page.value("document.querySelector('#webhooks-link').hidden").await, true);
+    let body = WebhookBody { url: "https://hooks.example.org/".to_owned(), ..WebhookBody::default() };
+    let hook = a.client.make_webhook(&body).await.unwrap().id;
+    let hook = format!("document.querySelector(\"[data-webhook='{hook}']\").innerText.includes('hooks.example.org')");
+    page.shows("the webhook", &hook).await;
+    assert_eq!(page.value("document.querySelector('#webhooks-link').hidden").await, false);
+
+    // It cannot hand over what nobody else can take now.
+    cuts.cut(a.peer, b.peer);
+    claim(&a.client, &user("carol", "cid")).await;
+    a.client.leave().await.unwrap();
+    page.shows("that it takes no registrations", &verdict("Read-only")).await;
+    page.shows(
+        "how to take that back",
+        "[...document.querySelectorAll('#verdict code')].some(of => of.innerText.startsWith('forename member leave --cancel'))",
+    )
+    .await;
+    page.picture("dashboard-leaving").await;
+    a.client.stay().await.unwrap();
+    cuts.heal();
+    page.shows("that all is well", &verdict("Healthy")).await;
+    assert_eq!(page.value("document.documentElement.dataset.error ?? null").await, serde_json::Value::Null);
+    drop(page);
+    local::shutdown(vec![a, b]).await;
 }
 
 fn skipped() {

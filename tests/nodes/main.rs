@@ -25,6 +25,7 @@
 //! | `browsers` | a page in a browser that tries what it can at a node |
 //! | `dashboard` | the dashboard in a browser |
 //! | `founding` | how a cluster begins, and a node whose directory goes |
+//! | `disks` | a disk that fills up |
 //! | `doors` | clients that take all they can get, and nodes that are asked before they are in |
 //! | `many` | batches, imports and exports; reports of conflicts |
 //! | `library` | the same calls over HTTP and in this process |
@@ -51,6 +52,7 @@ mod command_line;
 mod crashes;
 mod crossings;
 mod dashboard;
+mod disks;
 mod doors;
 mod erasure;
 mod founding;
