@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,10 @@ const KEEP_IDS: u64 = 400 * 24 * 3_600_000;
 /// Keeps cursors and the ids of known events in a file, a line for each event, which is written and synced after the event was
 /// handled. So an event is handled once, and once more where the program dies in between: the handler has to bear that. Where
 /// the handler writes to a database, a [`FeedStore`] that keeps both there in one transaction handles each event exactly once.
+///
+/// The file grows by some 150 bytes an event, and has the ids of the last 400 days, which may have names in them; what is older
+/// is left out when it is opened. Only its owner can read it. One process at a time can use it. Each event costs a write and a
+/// sync, on the thread that follows.
 ///
 /// ```no_run
 /// # async fn example(client: forename::Client) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -38,7 +42,10 @@ const KEEP_IDS: u64 = 400 * 24 * 3_600_000;
 /// ```
 #[derive(Debug)]
 pub struct FileStore<H, G> {
-    file: File,
+    /// None once a line could not be written: what follows it would be taken for a part of it.
+    file: Option<File>,
+    /// Locked as long as the store is used.
+    _lock: File,
     cursors: BTreeMap<String, Cursor>,
     known: BTreeSet<String>,
     handle: H,
@@ -47,6 +54,7 @@ pub struct FileStore<H, G> {
 
 /// A line of the file.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
@@ -70,25 +78,30 @@ impl<H, G> FileStore<H, G> {
     /// and has to read anew from the node what is followed.
     ///
     /// # Errors
-    /// The file cannot be read or written. A last line that was cut off by a crash is left out.
+    /// The file cannot be read or written, is in use, or is not one of these. A last line that was cut off by a crash is left
+    /// out.
     pub fn open(path: impl AsRef<Path>, handle: H, gap: G) -> io::Result<Self> {
         let path = path.as_ref();
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        let lock = private(OpenOptions::new().create(true).append(true)).open(beside(path, ".lock"))?;
+        lock.try_lock().map_err(|error| io::Error::other(format!("{} is in use: {error}", path.display())))?;
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole == 0 && !bytes.is_empty() && !bytes.starts_with(b"{\"") {
+            return Err(io::Error::other(format!("{} has something else in it; give another file", path.display())));
+        }
         let oldest = now().saturating_sub(KEEP_IDS);
         let (mut cursors, mut known) = (BTreeMap::new(), BTreeMap::new());
-        for line in whole.lines() {
-            let Line { source, cursor, id, at } = serde_json::from_str(line)?;
+        for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let Line { source, cursor, id, at } = serde_json::from_slice(line)?;
             cursors.extend(source.zip(cursor));
             known.extend(id.zip(at).filter(|(_, at)| *at >= oldest));
         }
         // It is written anew without what is too old.
-        let mut anew = path.as_os_str().to_owned();
-        anew.push(".new");
-        let mut file = File::create(&anew)?;
+        let anew = beside(path, ".new");
+        let mut file = private(OpenOptions::new().create(true).truncate(true).write(true)).open(&anew)?;
         let ids = known.iter().map(|(id, at)| Line { id: Some(id.clone()), at: Some(*at), ..Line::default() });
         let places = cursors.iter().map(|(source, cursor)| Line {
             source: Some(source.clone()),
@@ -98,19 +111,37 @@ impl<H, G> FileStore<H, G> {
         file.write_all(&ids.chain(places).map(|line| text_of(&line)).collect::<Result<Vec<_>, _>>()?.concat())?;
         file.sync_all()?;
         fs::rename(&anew, path)?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { file, cursors, known: known.into_keys().collect(), handle, gap })
+        #[cfg(unix)]
+        File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(Self { file: Some(file), _lock: lock, cursors, known: known.into_keys().collect(), handle, gap })
     }
 
     /// Writes a line and waits for the disk.
     fn write(&mut self, source: &str, cursor: Cursor, id: Option<String>) -> io::Result<()> {
         let at = id.is_some().then(now);
-        let line = Line { source: Some(source.to_owned()), cursor: Some(cursor), id, at };
-        self.file.write_all(&text_of(&line)?)?;
-        self.file.sync_data()?;
+        let line = text_of(&Line { source: Some(source.to_owned()), cursor: Some(cursor), id, at })?;
+        let broken = || io::Error::other("a line could not be written before; open the file anew");
+        let mut file = self.file.take().ok_or_else(broken)?;
+        file.write_all(&line)?;
+        file.sync_data()?;
+        self.file = Some(file);
         self.cursors.insert(source.to_owned(), cursor);
         Ok(())
     }
+}
+
+/// Returns the path of a file beside another one.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Makes a file that is new readable for its owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 fn text_of(line: &Line) -> serde_json::Result<Vec<u8>> {
@@ -215,20 +246,23 @@ mod tests {
         store.apply("/nodes/other", cursor("ee-9"), &event("a")).await.unwrap();
         assert!(matches!(store.apply(SOURCE, cursor("ff-2"), &event("bad")).await, Err(Failed::Handler)));
         drop(store);
-        // A crash has cut off a line.
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"source\":\"/no").unwrap();
+        // A crash has cut off a line, in the middle of a character.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"source\":\"/no\xc3").unwrap();
 
         let mut store = open(&path, &told).unwrap();
         assert_eq!(store.cursor(SOURCE).await.unwrap(), Some(cursor("ff-1")), "the one that failed comes again");
         assert_eq!(store.cursor("/nodes/other").await.unwrap(), Some(cursor("ee-9")));
+        assert!(open(&path, &told).is_err_and(|error| error.to_string().contains("in use")), "one at a time");
         store.apply(SOURCE, cursor("ff-2"), &event("b")).await.unwrap();
         store.apply(SOURCE, cursor("ff-3"), &event("a")).await.unwrap();
         store.restart(SOURCE, cursor("dd-0"), Restart::EventsCompacted, &node).await.unwrap();
         assert_eq!(*told.lock().unwrap(), ["a", "bad", "b", "gap"]);
         drop(store);
         assert_eq!(open(&path, &told).unwrap().cursor(SOURCE).await.unwrap(), Some(cursor("dd-0")));
-        std::fs::write(&path, "something else\n").unwrap();
-        assert!(open(&path, &told).is_err(), "a file of something else is left alone");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something else\n");
+        for other in ["something else\n", "something else", "{\"a\": 1}\n"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(open(&path, &told).is_err(), "a file of something else is left alone");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+        }
     }
 }

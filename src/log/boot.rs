@@ -42,13 +42,13 @@ impl Log {
 
     /// Starts with a whole state of this node that is in the store.
     pub(crate) fn resume(&mut self) {
-        self.phase.start(self.now, self.config.reads);
+        self.phase.start(self.config.reads);
     }
 
     /// Writes the first state of a founder. It starts by comparing like any other process, so that its first
     /// timestamps, too, wait for the clocks of a majority.
     pub(crate) fn found(&mut self, store: &mut impl Store, founding: &Founding, secrets: &Secrets) {
-        self.phase.start(self.now, false);
+        self.phase.start(false);
         write_founding(store, founding);
         write_secrets(store, secrets);
         self.keep_state(store);

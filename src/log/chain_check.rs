@@ -25,6 +25,9 @@ impl Log {
     /// Ends the start once logs were compared with enough members, or the time for it is over. Returns true where it ends
     /// now.
     pub(crate) fn end_start(&mut self) -> bool {
+        if let Some(check) = self.phase.comparing_mut() {
+            check.since.get_or_insert(self.now.elapsed);
+        }
         let Some(check) = self.phase.comparing() else { return false };
         let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let alone = self.view().serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
@@ -66,26 +69,25 @@ impl View<'_> {
         }
         let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
         let enough = 2 * (compared + 1) > self.membership.count() && !self.is_time_open();
-        enough
-            && self.now.elapsed >= self.majority_suffices_at(check)
-            && !missing.any(|node| self.peers.is_connected(node))
+        let connected = missing.any(|node| self.peers.is_connected(node));
+        enough && !connected && self.majority_suffices_at(check).is_some_and(|at| self.now.elapsed >= at)
     }
 
     /// Returns when a majority suffices, if all that are connected have answered.
-    fn majority_suffices_at(&self, check: &ChainCheck) -> Millis {
-        check.since.plus(self.config.heartbeat)
+    fn majority_suffices_at(&self, check: &ChainCheck) -> Option<Millis> {
+        Some(check.since?.plus(self.heartbeat()))
     }
 
     /// Returns when the start of a node may end without anything that happens.
     pub(super) fn start_may_end_at(&self) -> Option<Millis> {
         let check = self.phase.comparing()?;
-        let suffices = Some(self.majority_suffices_at(check)).filter(|at| *at > self.now.elapsed);
+        let suffices = self.majority_suffices_at(check).filter(|at| *at > self.now.elapsed);
         suffices.or_else(|| self.serves_alone_at())
     }
 
     /// Returns when a node that starts goes on without a majority that has compared logs.
     pub(super) fn serves_alone_at(&self) -> Option<Millis> {
-        self.phase.comparing().map(|check| check.since.plus(self.config.start_grace))
+        Some(self.phase.comparing()?.since?.plus(self.config.start_grace))
     }
 
     /// Returns the hash of a prefix of a log; none where its ops were truncated, which means that all members held the

@@ -54,7 +54,7 @@ pub struct Config {
     pub heartbeat: u64,
     /// How often it does so while something is undecided, in milliseconds.
     pub busy_heartbeat: u64,
-    /// How long a node that starts again waits for a majority of the members to compare logs, before it serves alone,
+    /// How long a node that starts again waits for enough members to compare logs, before it serves alone,
     /// in milliseconds.
     pub start_grace: u64,
     /// How long ops stay in the logs although all members hold them, in milliseconds. Newcomers whose snapshots have

@@ -17,7 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use self::place::{Acknowledges, Notice};
 pub(crate) use self::place::{ChainCheck, Departed, Lacks, Leaving, Out};
 pub use self::stored::{Return, StoredPhase};
-use super::config::Now;
 use super::denied::Denied;
 use crate::log::op::Seq;
 
@@ -287,11 +286,11 @@ impl Phase {
 impl Phase {
     /// The process has found a whole state, or founds a cluster. Others may know more of its log, so it compares. The
     /// place follows from the logs, unless the node is a reader.
-    pub(super) fn start(&mut self, now: Now, reads: bool) -> bool {
+    pub(super) fn start(&mut self, reads: bool) -> bool {
         let joins = matches!(self, Self::Joining);
         if joins {
             let place = Place::first(reads);
-            *self = planted!(log::started(Self::Comparing(ChainCheck::at(now), place)));
+            *self = planted!(log::started(Self::Comparing(ChainCheck::new(), place)));
         }
         joins
     }
@@ -354,7 +353,7 @@ impl Phase {
         true
     }
 
-    /// The comparison of logs has ended, because a majority has compared or because the time for it is over.
+    /// The comparison of logs has ended, because enough members have compared or because the time for it is over.
     pub(super) fn settle(&mut self) -> bool {
         match std::mem::replace(self, Self::Joining) {
             Self::Comparing(_, place) => *self = Self::Settled(place),

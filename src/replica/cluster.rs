@@ -76,13 +76,14 @@ impl<S: Store> Replica<S> {
     fn member_view(&self, node: NodeId) -> Member {
         let me = node == self.me;
         let frozen_by = self.log.membership().frozen_by(node);
-        let leaves = if me { self.log.phase().is_leaving() } else { self.log.view().still_leaves(node) };
-        let state = if leaves {
+        let state = if me && self.log.phase().is_leaving() {
             MemberState::Leaving
-        } else if frozen_by.is_empty() {
-            MemberState::Member
-        } else {
+        } else if !frozen_by.is_empty() {
             MemberState::Evicting
+        } else if self.log.view().still_leaves(node) {
+            MemberState::Leaving
+        } else {
+            MemberState::Member
         };
         let heard_at = if me { Some(self.now.wall) } else { self.log.frontiers().heard_at(node) };
         Member {

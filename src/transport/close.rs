@@ -102,7 +102,7 @@ const BANNED: u32 = 14;
 
 /// Returns true where a newcomer that is refused with this code need not ask again.
 pub(super) fn is_final_for_a_newcomer(code: VarInt) -> bool {
-    [CLUSTER, TOKEN, IDENTITY, BANNED].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
+    [CLUSTER, TOKEN, IDENTITY, BANNED, OUTLIVED].contains(&u32::try_from(code.into_inner()).unwrap_or(0))
 }
 
 /// Returns true where the code means that the two sides have no version in common.

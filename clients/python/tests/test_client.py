@@ -75,15 +75,29 @@ def test_a_batch_goes_to_the_next_node_where_nothing_was_taken() -> None:
         lines = list(Client([nobody(), leaving.address, node.address]).register_many(bodies))
         assert [line["line"] for line in lines] == [*range(1, 501), 1]
         assert (len(leaving.asked), len(node.asked)) == (1, 2), "the second batch goes where the first went"
-    begins = json.dumps({"line": 1, "status": 201, "registration": registration("0")}).encode() + b'\n{"li'
-    with Fake(lambda *_: (200, Cut(begins))) as breaks, Fake(takes) as node:
-        client = Client([breaks.address, node.address])
-        answers = client.register_many(bodies[:3])
-        assert next(answers)["line"] == 1
-        with pytest.raises(Unreachable) as error:
-            next(answers)
-        assert error.value.sent and len(node.asked) == 0
-        assert len(list(client.register_many(bodies[:3]))) == 3, "the lines have ids, so they can be sent again"
+    line = json.dumps({"line": 1, "status": 201, "registration": registration("0")}).encode()
+    for begins in (line + b'\n{"li', line + b"\n"):
+        with Fake(lambda *_: (200, Cut(begins))) as breaks, Fake(takes) as node:
+            client = Client([breaks.address, node.address])
+            answers = client.register_many(bodies[:3])
+            assert next(answers)["line"] == 1
+            with pytest.raises(Unreachable) as error:
+                next(answers)
+            assert error.value.sent and len(node.asked) == 0
+            assert len(list(client.register_many(bodies[:3]))) == 3, "the lines have ids, so they can be sent again"
+
+
+def test_the_next_batch_goes_elsewhere_where_a_node_refuses_lines_for_now() -> None:
+    def refuses(_method: str, _path: str, body: Any) -> Answer:
+        return 200, "\n".join(json.dumps({"line": line, "status": 507}) for line, _ in enumerate(body, 1)).encode()
+
+    def takes(_method: str, _path: str, body: Any) -> Answer:
+        return 200, "\n".join(json.dumps({"line": line, "status": 201}) for line, _ in enumerate(body, 1)).encode()
+
+    bodies: list[RegistrationBody] = [{"owner": "ann", "names": [{"namespace": "username", "name": f"a{n}"}]} for n in range(501)]
+    with Fake(refuses) as low, Fake(takes) as node:
+        statuses = [line["status"] for line in Client([low.address, node.address]).register_many(bodies)]
+        assert (statuses.count(507), statuses.count(201)) == (500, 1)
 
 
 def test_what_lost_for_good_is_taken_at_once() -> None:

@@ -95,8 +95,8 @@ export class Client {
   }
 
   // Registers many, each as for one; the answers come in the order of the bodies. Bodies need an `id` to be repeated. Sent in
-  // batches of some hundred to the node that answered last, or to the next one where that has certainly taken nothing. Where a
-  // node breaks off in a batch, `Unreachable` is thrown, and the next call goes to another node: whether the lines without an
+  // batches of some hundred to the node that answered last, or to the next one where that has certainly taken nothing. Lines
+  // that a node refuses for now (503, 507) are not sent again; the next batch goes to another node. Where a node breaks off in a batch, `Unreachable` is thrown, and the next call goes to another node: whether the lines without an
   // answer were registered is not known, and those with an `id` can be sent again.
   async *registerMany(bodies: Iterable<RegistrationBody>): AsyncGenerator<BatchLine> {
     let batch: string[] = [];
@@ -110,13 +110,18 @@ export class Client {
 
   private async *batch(lines: string[]): AsyncGenerator<BatchLine> {
     const [node, response] = await this.sendBatch(lines.join("\n"));
+    let answers: BatchLine[];
     try {
-      for (const line of (await response.text()).split("\n")) if (line) yield JSON.parse(line) as BatchLine;
+      answers = (await response.text()).split("\n").filter(Boolean).map((line) => JSON.parse(line) as BatchLine);
+      if (answers.length < lines.length) throw new Error(`it answered ${answers.length} of ${lines.length} lines`);
     } catch (error) {
       // A line that was cut off is no JSON.
       this.inner.passedOver(node);
       throw new Unreachable(node.address, why(error), true);
     }
+    // The node refuses for now: the next batch goes to another one.
+    if (answers.some(({ status }) => status === 503 || status === 507)) this.inner.passedOver(node);
+    yield* answers;
   }
 
   private async sendBatch(body: string): Promise<[Node, Response]> {

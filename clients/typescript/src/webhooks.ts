@@ -64,5 +64,7 @@ function key(secret: string): Buffer {
   const text = secret.replace(/^whsec_/, "");
   const bytes = Buffer.from(text, "base64");
   if (text === "" || bytes.toString("base64") !== text) throw new TypeError("the secret is not written as whsec_ and base64");
+  // With a secret that was forgotten anybody could sign.
+  if (bytes.length < 24) throw new TypeError("the secret has less than 24 bytes");
   return bytes;
 }

@@ -64,10 +64,15 @@ test("a batch goes to the next node where nothing was taken", async () => {
   assert.deepEqual([lines.length, lines[499], lines[500]], [501, 500, 1]);
   // The second batch goes where the first went.
   assert.deepEqual([leaving.asked.length, good.asked.length], [1, 2]);
+  const low = await node(({ body }) => ({ status: 200, body: body.map((_: unknown, index: number) => `{"line":${index + 1},"status":507}`).join("\n") }));
+  assert.equal((await many(new Client([low.address, good.address]), 501)).length, 501);
+  assert.deepEqual([low.asked.length, good.asked.length], [1, 3]);
   const breaks = await node(() => ({ status: 200, body: `{"line":1}\n{"li`, cut: true }));
   const client = new Client([breaks.address, good.address]);
   await assert.rejects(many(client, 3), (error) => error instanceof Unreachable && error.sent);
-  assert.equal(good.asked.length, 2);
+  assert.equal(good.asked.length, 3);
+  const short = await node(() => ({ status: 200, body: `{"line":1}\n`, cut: true }));
+  await assert.rejects(many(new Client([short.address]), 3), Unreachable);
   // The lines have ids, so they can be sent again.
   assert.equal((await many(client, 3)).length, 3);
 });

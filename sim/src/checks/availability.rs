@@ -137,7 +137,10 @@ impl Availability {
             Refusal::Reader { .. } if !world.plan.reads(host) => "it is no reader",
             Refusal::NotMember if !since(watched.outside_at) => "it is a member",
             Refusal::Leaving if !is_asked_to_leave(world, host) => "nobody asked it to leave",
-            Refusal::NoMajority { .. } | Refusal::NotInContact { .. }
+            Refusal::NoMajority { .. } if !since(watched.members_at) && has_majority(world, host, asked) => {
+                "a majority that would stay is in contact"
+            }
+            Refusal::NotInContact { .. }
                 if !since(watched.members_at) && hears_in_time(&world.plan) && has_majority(world, host, asked) =>
             {
                 "a majority that would stay is in contact"

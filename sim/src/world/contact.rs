@@ -60,7 +60,8 @@ pub(crate) fn in_contact(world: &World, host: Host, node: NodeId, at: Micros) ->
 pub(crate) fn hears_in_time(plan: &Plan) -> bool {
     let heartbeat = plan.evict_after.map_or(HEARTBEAT, |after| HEARTBEAT.min(after / 4));
     let (links, times) = (&plan.links, if plan.links.slow > 0 { 10 } else { 1 });
-    (links.least + links.jitter) * times < 2 * heartbeat * 1000
+    // Two heartbeats are up to a quarter farther apart, and the third one that is missing makes a member silent.
+    (links.least + links.jitter) * times * 4 < 7 * heartbeat * 1000
 }
 
 /// Returns the middle of an odd number of values, and the lower one of the two in the middle of an even number.

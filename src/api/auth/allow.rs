@@ -186,7 +186,8 @@ async fn check(
         // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
     };
-    let attempt = (scope == Scope::Admin && is_act(&request)).then(|| {
+    let looks = !is_act(&request);
+    let attempt = (scope == Scope::Admin).then(|| {
         let name = token.as_ref().map(|token| token.name.clone());
         Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
     });
@@ -203,16 +204,17 @@ async fn check(
         }
         Err(problem) => problem.into_response(),
     };
-    if let Some(attempt) = attempt {
+    if let Some(attempt) = attempt.filter(|_| !(looks && response.status().is_success())) {
         attempt.record(&api.audit, &response, Time(now()));
     }
     response
 }
 
-/// Returns true for a request that changes something, and for one that gives the node's key away. What only looks is no act:
-/// a dashboard asks all the time.
+/// Returns true for a request that changes something, and for one whose answer has the node's key or the events of others.
+/// What looks at webhooks is no act where it is allowed: a dashboard does so all the time.
 fn is_act(request: &Request) -> bool {
-    !request.method().is_safe() || request.uri().path().ends_with("/backup")
+    let gives = ["/backup", "/dead-letters"].iter().any(|end| request.uri().path().ends_with(end));
+    !request.method().is_safe() || gives
 }
 
 /// Returns the token that a request shows; none where the node has no tokens.

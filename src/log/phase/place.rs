@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::{Millis, NodeId};
 use crate::log::chain::Cut;
-use crate::log::config::Now;
 use crate::log::op::Seq;
 
 /// What a newcomer with a whole state lacks.
@@ -52,14 +51,15 @@ pub(in crate::log) enum Acknowledges<'a> {
 /// The comparison of logs of a node that starts.
 #[derive(Clone, Debug)]
 pub(crate) struct ChainCheck {
-    pub(in crate::log) since: Millis,
+    /// When the first step began; none before. What a process reads when it opens its store may take long.
+    pub(in crate::log) since: Option<Millis>,
     /// The peers whose copies of this node's log agree with it.
     pub(in crate::log) compared: BTreeSet<NodeId>,
 }
 
 impl ChainCheck {
-    pub(in crate::log) fn at(now: Now) -> Self {
-        Self { since: now.elapsed, compared: BTreeSet::new() }
+    pub(in crate::log) fn new() -> Self {
+        Self { since: None, compared: BTreeSet::new() }
     }
 }
 

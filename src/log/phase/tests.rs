@@ -29,7 +29,7 @@ fn places() -> Vec<Place> {
 
 /// Every phase, with each place.
 fn phases() -> Vec<Phase> {
-    let check = || ChainCheck::at(Now::default());
+    let check = || ChainCheck::new();
     let others = [Phase::Over, Phase::Halted];
     let comparing = places().into_iter().map(|place| Phase::Comparing(check(), place));
     let settled = places().into_iter().map(Phase::Settled);
@@ -96,7 +96,7 @@ type Transition = fn(&mut Phase) -> bool;
 
 /// Each transition, with its name.
 const TRANSITIONS: [(&str, Transition); 14] = [
-    ("start", |phase| phase.start(Now::default(), false)),
+    ("start", |phase| phase.start(false)),
     ("take_state", |phase| phase.take_state(false)),
     ("learn_secrets", Phase::learn_secrets),
     ("be_admitted", Phase::be_admitted),

@@ -165,7 +165,8 @@ class Client:
         """Registers many, each as for one; the answers come in the order of the bodies. Bodies need an `id` to be repeated.
 
         Sent in batches of some hundred to the node that answered last, or to the next one where that has certainly taken
-        nothing. Where a node breaks off in a batch, `Unreachable` is raised, and the next call goes to another node: whether
+        nothing. Lines that a node refuses for now (503, 507) are not sent again; the next batch goes to another node. Where a
+        node breaks off in a batch, `Unreachable` is raised, and the next call goes to another node: whether
         the lines without an answer were registered is not known, and those with an `id` can be sent again.
         """
         batch: list[bytes] = []
@@ -198,9 +199,18 @@ class Client:
         else:
             raise all_failed(failures)
         self._nodes.answered(node)
+        count = 0
         try:
-            for line in response:
-                yield json.loads(line)
+            for text in response:
+                line: BatchLine = json.loads(text)
+                # The node refuses for now: the next batch goes to another one.
+                if line["status"] in (503, 507):
+                    self._nodes.passed_over(node)
+                count += 1
+                yield line
+            # The end of an answer that breaks off between two lines looks like the end of a whole one.
+            if count < len(lines):
+                raise OSError(f"it answered {count} of {len(lines)} lines")
         except (OSError, HTTPException, ValueError) as error:
             # A line that was cut off is no JSON.
             self._nodes.passed_over(node)

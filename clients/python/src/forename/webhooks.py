@@ -48,6 +48,10 @@ def verify(
 
 def _key(secret: str) -> bytes:
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:
         raise ValueError("the secret is not written as whsec_ and base64") from error
+    # With a secret that was forgotten anybody could sign.
+    if len(key) < 24:
+        raise ValueError("the secret has less than 24 bytes")
+    return key
