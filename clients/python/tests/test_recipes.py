@@ -1,11 +1,10 @@
-"""The recipes of `docs/recipes.md`: the outbox and the read model with SQLite at real nodes, the bridges to brokers with fakes in
-their place."""
+"""The recipes of `docs/recipes.md`: the outbox and the read model with SQLite and PostgreSQL at real nodes, the bridges to brokers
+with fakes in their place."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples/recipes"))
 import outbox
 import read_model
 from bridge import JetStreamStore, KafkaStore
+from sql import Connection, create, execute
 
 NODES = os.environ.get("FORENAME_NODES", "")
 DEADLINE = 60.0
@@ -43,15 +43,15 @@ def eventually(done: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
 
 
-def standing(connection: sqlite3.Connection, person: str) -> str:
-    return str(connection.execute("select standing from person where id = ?", (person,)).fetchone()[0])
+def standing(connection: Connection, person: str) -> str:
+    return str(execute(connection, "select standing from person where id = ?", (person,)).fetchone()[0])
 
 
 @pytest.mark.skipif(not NODES, reason="FORENAME_NODES does not say where the nodes are")
-def test_a_row_and_a_claim_end_up_alike_in_both_orders() -> None:
-    client = Client(NODES.split(","))
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(outbox.SCHEMA)
+def test_a_row_and_a_claim_end_up_alike_in_both_orders(database: Connection) -> None:
+    client, connection = Client(NODES.split(",")), database
+    create(connection, outbox.SCHEMA)
+    ann, bob = (f"outbox-{who}-{uuid.uuid4().hex[:8]}" for who in ("ann", "bob"))
 
     def settled(person: str, wanted: str) -> None:
         def done() -> bool:
@@ -61,37 +61,37 @@ def test_a_row_and_a_claim_end_up_alike_in_both_orders() -> None:
 
         eventually(done)
 
-    row = outbox.row_first(connection, "outbox-ann")
+    row = outbox.row_first(connection, ann)
     assert standing(connection, row) == "requested"
     # Without any node nothing is lost: the claim is still in the outbox.
     outbox.drain(connection, Client("http://127.0.0.1:9"))
     assert connection.execute("select count(*) from outbox").fetchone() == (1,)
     settled(row, "active")
     assert connection.execute("select count(*) from outbox").fetchone() == (0,)
-    late = outbox.row_first(connection, "outbox-ann")
+    late = outbox.row_first(connection, ann)
     settled(late, "rejected")
 
-    claim = outbox.claim_first(connection, client, "outbox-bob")
+    claim = outbox.claim_first(connection, client, bob)
     settled(claim, "active")
     before = connection.execute("select count(*) from person").fetchone()
     with pytest.raises(Taken):
-        outbox.claim_first(connection, client, "outbox-bob")
+        outbox.claim_first(connection, client, bob)
     assert connection.execute("select count(*) from person").fetchone() == before, "nobody without a name"
 
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
-def deliver(connection: sqlite3.Connection, id: str, registration: dict[str, Any], **data: Any) -> int:
+def deliver(connection: Connection, id: str, registration: dict[str, Any], **data: Any) -> int:
     body = json.dumps({"data": {"registration": registration, **data}}).encode()
     now = int(time.time())
     headers = {"Webhook-Id": id, "Webhook-Timestamp": str(now), "Webhook-Signature": sign(SECRET, id, now, body)}
     return read_model.take(connection, [SECRET], headers, body)
 
 
-def test_a_read_model_takes_each_event_once_and_goes_only_forward() -> None:
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(read_model.SCHEMA)
+def test_a_read_model_takes_each_event_once_and_goes_only_forward(database: Connection) -> None:
+    connection = database
+    create(connection, read_model.SCHEMA)
     claim = {"namespace": "username", "key": "ann", "name": "Ann"}
     first = {"id": "r1", "owner": "ann", "status": "confirmed", "names": [claim]}
     second = {"id": "r2", "owner": "bob", "status": "confirmed", "names": [claim]}
@@ -111,9 +111,9 @@ def test_a_read_model_takes_each_event_once_and_goes_only_forward() -> None:
 
 
 @pytest.mark.skipif(not NODES, reason="FORENAME_NODES does not say where the nodes are")
-def test_a_read_model_follows_real_nodes(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "model.db", check_same_thread=False)
-    connection.executescript(read_model.SCHEMA)
+def test_a_read_model_follows_real_nodes(database: Connection) -> None:
+    connection = database
+    create(connection, read_model.SCHEMA)
     secrets: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 
 from forename import Client, Refused, Taken, Uncertain, Unreachable
 from forename.models import Event, Registration
+from sql import Connection, execute, transaction
 
 SCHEMA = """
 create table if not exists person (id text primary key, name text not null, standing text not null, registration text unique);
@@ -15,21 +15,21 @@ create table if not exists outbox (registration text primary key, person text no
 NAMESPACE = "username"
 
 
-def row_first(connection: sqlite3.Connection, name: str) -> str:
+def row_first(connection: Connection, name: str) -> str:
     """The row first: the person and the claim that is to be made are written in one transaction. `drain` makes the claim."""
     person, registration = str(uuid.uuid4()), str(uuid.uuid4())
-    with connection:
-        connection.execute("insert into person values (?, ?, 'requested', ?)", (person, name, registration))
-        connection.execute("insert into outbox values (?, ?, ?, 0)", (registration, person, name))
+    with transaction(connection):
+        execute(connection, "insert into person values (?, ?, 'requested', ?)", (person, name, registration))
+        execute(connection, "insert into outbox values (?, ?, ?, 0)", (registration, person, name))
     return person
 
 
-def drain(connection: sqlite3.Connection, client: Client) -> None:
+def drain(connection: Connection, client: Client) -> None:
     """Makes the claims of the outbox. It may be cut off anywhere and begun again: a claim has its id before it is made, and where
     it may have been made already a refusal by another node does not count (`Uncertain`)."""
-    for registration, person, name, asked in connection.execute("select * from outbox").fetchall():
-        with connection:
-            connection.execute("update outbox set asked = 1 where registration = ?", (registration,))
+    for registration, person, name, asked in execute(connection, "select * from outbox").fetchall():
+        with transaction(connection):
+            execute(connection, "update outbox set asked = 1 where registration = ?", (registration,))
         try:
             found = client.register(person, [(NAMESPACE, name)], id=registration, asked_before=bool(asked))
         except (Unreachable, Uncertain):
@@ -37,33 +37,33 @@ def drain(connection: sqlite3.Connection, client: Client) -> None:
         except Refused as refused:
             if not isinstance(refused, Taken) and refused.passing:
                 continue
-            with connection:
+            with transaction(connection):
                 advance(connection, registration, "rejected")
-                connection.execute("delete from outbox where registration = ?", (registration,))
+                execute(connection, "delete from outbox where registration = ?", (registration,))
         else:
-            with connection:
+            with transaction(connection):
                 learn(connection, found)
-                connection.execute("delete from outbox where registration = ?", (registration,))
+                execute(connection, "delete from outbox where registration = ?", (registration,))
 
 
-def claim_first(connection: sqlite3.Connection, client: Client, name: str, ttl: str = "15m") -> str:
+def claim_first(connection: Connection, client: Client, name: str, ttl: str = "15m") -> str:
     """The claim first: the name is reserved, then the row is written, then `catch_up` keeps the name for good. Raises `Taken`, and
     writes nothing, where somebody has the name. A crash in between leaves a reservation, which ends by itself."""
     person, registration = str(uuid.uuid4()), str(uuid.uuid4())
     client.register(person, [(NAMESPACE, name)], id=registration, ttl=ttl)
-    with connection:
-        connection.execute("insert into person values (?, ?, 'requested', ?)", (person, name, registration))
+    with transaction(connection):
+        execute(connection, "insert into person values (?, ?, 'requested', ?)", (person, name, registration))
     # The feed may have told the outcome before the row was there, so it is asked for once more, here or by `catch_up`.
     catch_up(connection, client)
     return person
 
 
-def on_event(connection: sqlite3.Connection, event: Event) -> None:
+def on_event(connection: Connection, event: Event) -> None:
     """For `forename.SqliteStore`: in one transaction with the cursor of the feed."""
     learn(connection, event["data"]["registration"])
 
 
-def learn(connection: sqlite3.Connection, registration: Registration) -> None:
+def learn(connection: Connection, registration: Registration) -> None:
     """The one place where an outcome changes a person."""
     if registration["status"] == "rejected" or any("ended" in claim for claim in registration.get("names", [])):
         advance(connection, registration["id"], "rejected")
@@ -72,19 +72,19 @@ def learn(connection: sqlite3.Connection, registration: Registration) -> None:
         advance(connection, registration["id"], "reserved" if reserved else "active")
 
 
-def advance(connection: sqlite3.Connection, registration: str, standing: str) -> None:
+def advance(connection: Connection, registration: str, standing: str) -> None:
     """Moves a person on and never back, because outcomes may be told twice and in another order."""
     order = ["requested", "reserved", "active", "rejected"]
     earlier = order[: order.index(standing)]
     marks = ", ".join("?" for _ in earlier)
     statement = f"update person set standing = ? where registration = ? and standing in ({marks})"
-    connection.execute(statement, (standing, registration, *earlier))
+    execute(connection, statement, (standing, registration, *earlier))
 
 
-def catch_up(connection: sqlite3.Connection, client: Client) -> None:
+def catch_up(connection: Connection, client: Client) -> None:
     """Asks what became of claims whose outcome is not known, and keeps reserved names for good. May be called at any time."""
     statement = "select registration, standing from person where standing in ('requested', 'reserved') and registration not in (select registration from outbox)"
-    for registration, standing in connection.execute(statement).fetchall():
+    for registration, standing in execute(connection, statement).fetchall():
         try:
             found = client.registration(registration)
             if found["status"] == "confirmed" and "expires_at" in found and not found.get("activated"):
@@ -95,5 +95,5 @@ def catch_up(connection: sqlite3.Connection, client: Client) -> None:
             if not refused.passing:
                 raise
             continue
-        with connection:
+        with transaction(connection):
             learn(connection, found)

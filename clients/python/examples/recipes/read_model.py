@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 
 from forename import BadSignature
 from forename.models import Claim, Event, Registration
 from forename.webhooks import verify
+from sql import Connection, execute, transaction
 
 SCHEMA = """
 create table if not exists delivery (id text primary key);
@@ -21,24 +21,24 @@ create index if not exists claim_by_name on claim (namespace, key, standing);
 ORDER = ["pending", "confirmed", "ended"]
 
 
-def take(connection: sqlite3.Connection, secrets: Iterable[str], headers: Mapping[str, str], body: bytes) -> int:
+def take(connection: Connection, secrets: Iterable[str], headers: Mapping[str, str], body: bytes) -> int:
     """Takes one delivery, and returns the HTTP status to answer with. The event and its id are written in one transaction, so a
     delivery that is made again, because the answer was lost, changes nothing."""
     try:
         id = verify(secrets, headers, body)
     except BadSignature:
         return 401
-    with connection:
-        if connection.execute("insert into delivery values (?) on conflict do nothing", (id,)).rowcount == 1:
+    with transaction(connection):
+        if execute(connection, "insert into delivery values (?) on conflict do nothing", (id,)).rowcount == 1:
             learn(connection, json.loads(body))
     return 204
 
 
-def learn(connection: sqlite3.Connection, event: Event) -> None:
+def learn(connection: Connection, event: Event) -> None:
     """Moves the claims of a registration on. They never go back, so an event from another node that comes late does no harm."""
     registration = event["data"]["registration"]
     if registration.get("erased"):
-        connection.execute("delete from claim where registration = ?", (registration["id"],))
+        execute(connection, "delete from claim where registration = ?", (registration["id"],))
     ended = event["data"].get("name")
     for claim in registration.get("names", []):
         is_ended = ended is not None and (claim["namespace"], claim["key"]) == (ended["namespace"], ended["key"])
@@ -51,17 +51,19 @@ def standing(registration: Registration, claim: Claim) -> str:
     return "confirmed" if registration["status"] == "confirmed" else "pending"
 
 
-def write(connection: sqlite3.Connection, registration: Registration, claim: Claim, standing: str) -> None:
+def write(connection: Connection, registration: Registration, claim: Claim, standing: str) -> None:
     row = (registration["id"], claim["namespace"], claim["key"], claim.get("name"), registration.get("owner", ""), standing)
-    connection.execute("insert into claim values (?, ?, ?, ?, ?, ?) on conflict do nothing", row)
+    execute(connection, "insert into claim values (?, ?, ?, ?, ?, ?) on conflict do nothing", row)
     earlier = ORDER[: ORDER.index(standing)]
+    if not earlier:
+        return
     marks = ", ".join("?" for _ in earlier)
     statement = f"update claim set standing = ? where registration = ? and namespace = ? and key = ? and standing in ({marks})"
-    connection.execute(statement, (standing, *row[:3], *earlier))
+    execute(connection, statement, (standing, *row[:3], *earlier))
 
 
-def holder(connection: sqlite3.Connection, namespace: str, key: str) -> str | None:
+def holder(connection: Connection, namespace: str, key: str) -> str | None:
     """The owner of a name, as far as the deliveries have told."""
     statement = "select owner from claim where namespace = ? and key = ? and standing = 'confirmed'"
-    found = connection.execute(statement, (namespace, key)).fetchone()
+    found = execute(connection, statement, (namespace, key)).fetchone()
     return None if found is None else str(found[0])
