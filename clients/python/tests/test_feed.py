@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fake import Answer, Fake, problem
-from forename import Client, Follower, Gap, SqliteStore
+from forename import Client, Follower, Gap, Refused, SqliteStore
 from forename.events import messages
 from forename.follow import source_of
 
@@ -134,3 +134,20 @@ def test_another_nodes_feed_at_the_same_address_is_not_taken(tmp_path: Path) -> 
         told.run(first, second)
     assert told.ids == ["r1/confirmed"]
     assert source_of(NODE) == SOURCE
+
+
+def test_the_bare_stream_goes_on_where_it_was_cut_off() -> None:
+    feed: dict[str, Answer] = {
+        "a-0": (200, event("e1", "a-1") + event("e2", "a-2")),
+        "a-2": (200, event("e3", "a-3")),
+        "a-3": problem(410, "events-compacted", restart="a-7"),
+    }
+    with serve(feed) as node:
+        stream = Client(node.address).stream("a-0")
+        events = iter(stream)
+        assert [next(events)["id"] for _ in range(3)] == ["e1", "e2", "e3"]
+        assert stream.cursor == "a-3"
+        with pytest.raises(Refused) as refused:
+            next(events)
+        assert refused.value.problem["restart"] == "a-7"
+        assert [headers["last-event-id"] for headers in node.headers] == ["a-0", "a-2", "a-3"]

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
-import { Client, type FeedEvent, FileStore, type FileStoreOptions, Follower, Gap, sourceOf } from "../src/index.js";
+import { Client, type FeedEvent, FileStore, type FileStoreOptions, Follower, Gap, Refused, sourceOf } from "../src/index.js";
 import { Parser } from "../src/events.js";
 import { type Answer, type Fake, fake, problem } from "./fake.js";
 
@@ -111,4 +111,21 @@ test("another node's feed at the same address is not taken", async () => {
   const right = await serve({ "a-0": ok(event("r1/confirmed", "a-1")) });
   assert.deepEqual(await follow(await file(), "r1/confirmed", [wrong, right]), ["r1/confirmed"]);
   assert.equal(sourceOf(NODE), SOURCE);
+});
+
+test("the bare stream goes on where it was cut off", async () => {
+  const node = await serve({
+    "a-0": ok(event("e1", "a-1") + event("e2", "a-2")),
+    "a-2": ok(event("e3", "a-3")),
+    "a-3": problem(410, "events-compacted", { restart: "a-7" }),
+  });
+  const stream = new Client(node.address).stream("a-0");
+  const ids: string[] = [];
+  const reading = async () => {
+    for await (const { id } of stream) ids.push(id);
+  };
+  await assert.rejects(reading(), (error) => error instanceof Refused && error.problem.restart === "a-7");
+  assert.deepEqual(ids, ["e1", "e2", "e3"]);
+  assert.equal(stream.cursor, "a-3");
+  assert.deepEqual(node.asked.map(({ headers }) => headers["last-event-id"]), ["a-0", "a-2", "a-3"]);
 });
