@@ -1,7 +1,8 @@
-"""The databases that the recipes are tried with."""
+"""The databases and the broker that the recipes are tried with."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -66,3 +67,24 @@ def connect(server: str) -> Any:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[str]:
+    """Where a NATS server of this test listens, with JetStream in a directory of its own."""
+    program = shutil.which("nats-server") or "/usr/sbin/nats-server"
+    if not Path(program).exists():
+        pytest.skip("there is no nats-server")
+    ports = tmp_path / "ports"
+    ports.mkdir()
+    arguments = ["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", str(tmp_path / "js"), "--ports_file_dir", str(ports)]
+    server = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (files := [file for file in ports.iterdir() if file.suffix == ".ports"]):
+            assert time.monotonic() < deadline and server.poll() is None
+            time.sleep(0.05)
+        yield str(json.loads(files[0].read_text())["nats"][0])
+    finally:
+        server.terminate()
+        server.wait()

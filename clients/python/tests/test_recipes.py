@@ -1,5 +1,5 @@
 """The recipes of `docs/recipes.md`: the outbox and the read model with SQLite and PostgreSQL at real nodes, the bridges to brokers
-with fakes in their place."""
+with fakes in their place, and the one to JetStream with a server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from forename import Client, Gap, Taken
+from forename import Client, Follower, Gap, Taken
 from forename.models import Event
 from forename.webhooks import sign
 
@@ -212,3 +212,45 @@ def test_a_stream_has_the_cursor_in_its_last_message() -> None:
     assert JetStreamStore(stream).cursor(SOURCE) == "a-2"
     with pytest.raises(Gap):
         store.restart(SOURCE, "a-9", "events-compacted", cast(Any, None))
+
+
+@pytest.mark.skipif(not NODES, reason="FORENAME_NODES does not say where the nodes are")
+def test_a_real_stream_has_each_event_once_though_the_bridge_is_begun_again(nats_server: str) -> None:
+    from jetstream import JetStream
+
+    client, run = Client(NODES.split(",")), uuid.uuid4().hex[:8]
+
+    def registers(names: Iterable[str]) -> set[str]:
+        return {client.register("ann", [("username", f"nats-{run}-{name}")])["id"] for name in names}
+
+    def bridges(wanted: set[str]) -> None:
+        """Runs a bridge until it has published the outcomes of these registrations, and ends it."""
+
+        class Watched(JetStreamStore):
+            def apply(self, source: str, cursor: str, event: Event) -> None:
+                super().apply(source, cursor, event)
+                if event["type"] == "forename.registration.confirmed":
+                    missing.discard(event["data"]["registration"]["id"])
+                if not missing:
+                    follower.stop()
+
+        missing, stream = set(wanted), JetStream(nats_server)
+        follower = Follower(client, Watched(stream))
+        deadline = threading.Timer(DEADLINE, follower.stop)
+        deadline.start()
+        follower.run()
+        deadline.cancel()
+        stream.close()
+        assert not missing
+
+    first = registers("abc")
+    bridges(first)
+    second = registers("de")
+    bridges(second)
+
+    reader = JetStream(nats_server)
+    told = [json.loads(body) for body in reader.bodies()]
+    reader.close()
+    ids = [event["id"] for event in told]
+    assert len(ids) == len(set(ids))
+    assert first | second <= {event["data"]["registration"]["id"] for event in told}
