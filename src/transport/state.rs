@@ -5,7 +5,6 @@ use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
 use tokio::runtime;
@@ -29,8 +28,6 @@ use crate::log::{Barred, Pass};
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input};
 
-/// How much longer than the idle time-out a node is refused as outlived before it believes that. A guess: a dial or two.
-const FADES: Duration = Duration::from_secs(1);
 /// Number of refusals that are remembered, so that each is logged once. A guess: as many as an operator would read.
 const MAX_REFUSALS: usize = 256;
 
@@ -73,7 +70,7 @@ impl Counters {
 pub(super) struct State {
     pub(super) closing: bool,
     /// Since when peers refuse this node because a later incarnation of its key, which is a member, is connected there.
-    outlived_since: Option<Instant>,
+    pub(super) outlived_since: Option<Instant>,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// The keys and tokens that are refused.
@@ -152,12 +149,6 @@ impl State {
         let is_member = |life: &Arc<Link>| self.peers.get(&life.peer).is_some_and(Peer::is_member);
         let later = self.other_lives(peer).filter(|life| life.peer > peer).max_by_key(|life| life.peer)?;
         Some(if is_member(later) { CloseReason::Outlived } else { CloseReason::Overtaken })
-    }
-
-    /// Returns true where this node has been refused as outlived for longer than a connection of a process that is gone
-    /// would last.
-    pub(super) fn is_outlived(&self, limits: &Limits) -> bool {
-        self.outlived_since.is_some_and(|since| since.elapsed() > limits.idle_timeout + FADES)
     }
 
     /// Returns true where this is the address of a member.

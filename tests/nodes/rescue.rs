@@ -113,6 +113,9 @@ async fn a_directory_whose_node_goes_on_elsewhere_stops_and_names_the_command_th
         assert!(log.contains("a later incarnation of this node") && log.contains("forename rejoin"), "{log}");
     };
     three.run_again(2).await;
+    // It takes nothing before it has noticed.
+    let late = three.nodes[2].client.register(&user("late", "bob")).await;
+    assert!(late.is_err(), "{late:?}");
     assert_eq!(three.nodes[2].ended().await.code(), Some(1));
     is_stopped(three.homes[2].read_log());
     is_well(&dir);
