@@ -3,9 +3,9 @@
 //!
 //! A data directory that was put back from a copy, or that runs twice, would issue ops under used numbers and break its
 //! promises. So a node that starts with a state issues, promises and decides nothing until a majority of the members,
-//! itself counted, and every member that it reaches has shown it their copies of its log, or until `start_grace` is over. Requests that would issue an
-//! op wait meanwhile. Every later connection begins with a comparison as well, because a node that had to serve alone
-//! may meet peers that know more.
+//! itself counted, and every member that it reaches have shown it their copies of its log, or until `start_grace` is
+//! over. Requests that would issue an op wait meanwhile. Every later connection begins with a comparison as well,
+//! because a node that had to serve alone may meet peers that know more.
 //!
 //! An old copy is found out also where the node had issued no op since: a peer shows a promise of it that is above the
 //! stored ceiling, or that an op of the copy breaks, or remembers that the node acknowledged more of some log than it has.
@@ -29,13 +29,16 @@ impl Log {
             check.since.get_or_insert(self.now.elapsed);
         }
         let Some(check) = self.phase.comparing() else { return false };
-        let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
+        let majority = self.view().majority_has_compared(check);
         let alone = self.view().serves_alone_at().is_some_and(|at| self.now.elapsed >= at);
         if !alone && !self.view().has_compared(check) {
             return false;
         }
-        if 2 * (compared + 1) <= self.membership.count() {
-            tracing::warn!(compared, "serving without a majority that has compared logs with this node");
+        if !majority {
+            tracing::warn!(
+                compared = check.compared.len(),
+                "serving without a majority that has compared logs with this node"
+            );
         }
         self.phase.settle()
     }
@@ -67,10 +70,15 @@ impl View<'_> {
         if missing.peek().is_none() {
             return true;
         }
-        let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
-        let enough = 2 * (compared + 1) > self.membership.count() && !self.is_time_open();
+        let enough = self.majority_has_compared(check) && !self.is_time_open();
         let connected = missing.any(|node| self.peers.is_connected(node));
         enough && !connected && self.majority_suffices_at(check).is_some_and(|at| self.now.elapsed >= at)
+    }
+
+    /// Returns true where a majority of the members, itself counted, has compared logs with this node.
+    fn majority_has_compared(&self, check: &ChainCheck) -> bool {
+        let compared = check.compared.iter().filter(|node| self.membership.is_member(**node)).count();
+        2 * (compared + 1) > self.membership.count()
     }
 
     /// Returns when a majority suffices, if all that are connected have answered.

@@ -51,7 +51,7 @@ impl DialError {
     }
 
     /// Returns true where a later incarnation of this node is connected to the peer and a member.
-    pub(super) fn is_outlived(&self) -> bool {
+    fn is_outlived(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if close::is_outlived(*code))
     }
 
@@ -96,6 +96,9 @@ impl Backoff {
     }
 }
 
+/// The pause after a refusal as outlived. Whether it lasts has to be known before a node that starts serves alone. A guess.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
+
 /// Dials a peer whenever there is no connection to it, until the peer is removed.
 pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
     let mut backoff = Backoff::new(&shared.limits);
@@ -111,8 +114,12 @@ pub(super) async fn keep_dialing(shared: Arc<Shared>, peer: NodeId) {
                 backoff.ended_after(since.elapsed());
             }
             Err(error) => {
-                shared.note(&error);
                 complaint.about(&shared.label(peer), &address, &error, error.is_duplicate());
+                if error.is_outlived() {
+                    shared.refused_as_outlived();
+                    tokio::time::sleep(ASKED_AGAIN).await;
+                    continue;
+                }
             }
         }
         backoff.wait().await;

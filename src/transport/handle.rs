@@ -6,7 +6,6 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, TokioRuntime};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,10 +28,6 @@ use crate::log::Barred;
 use crate::model::ClusterId;
 use crate::replica::{Contact, Input, Lane, Message, SnapshotId};
 use crate::store::SnapshotPart;
-
-/// How much longer than the idle time-out a node is refused as outlived before it believes that. A guess: a dial or two, and less
-/// than the time after which a node that starts serves alone.
-const FADES: Duration = Duration::from_secs(1);
 
 /// A running transport. Dropping it ends everything at once; [`Transport::close`] ends it in good order.
 pub struct Transport {
@@ -211,16 +206,7 @@ impl Handle {
     /// Resolves once members have refused this node for some seconds because a later incarnation of its key, which is a
     /// member, is connected to them: another process goes on as this node.
     pub async fn outlived(&self) {
-        // The connection of a process that is gone lasts for the idle time-out.
-        let lasts = self.shared.limits.idle_timeout + FADES;
-        loop {
-            self.shared.until(|state| state.outlived_since.is_some()).await;
-            let Some(since) = self.shared.state().outlived_since else { continue };
-            tokio::time::sleep_until(since + lasts).await;
-            if self.shared.state().outlived_since == Some(since) {
-                return;
-            }
-        }
+        self.shared.until(|state| state.outlived).await;
     }
 
     /// Resolves once the peer is connected, or not connected, as `linked` says.

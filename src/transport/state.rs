@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::close::CloseReason;
 use super::complaint::{QUIET, Refused};
 use super::config::Limits;
-use super::dial::DialError;
 use super::hello::Introduction;
 use super::identity::{PublicKey, node_id};
 use super::link::{self, Link, Shown};
@@ -69,8 +68,11 @@ impl Counters {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) closing: bool,
-    /// Since when peers refuse this node because a later incarnation of its key, which is a member, is connected there.
-    pub(super) outlived_since: Option<Instant>,
+    /// When a member first refused this node because a later incarnation of its key, which is a member, is connected there; none
+    /// once a connection was kept.
+    outlived_since: Option<Instant>,
+    /// True once a member has refused it so for longer than the connection of a process that is gone lasts.
+    pub(super) outlived: bool,
     pub(super) cluster: Option<(ClusterId, Option<ClusterKey>)>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// The keys and tokens that are refused.
@@ -209,12 +211,13 @@ impl Shared {
         ours || self.state().peers.values().any(collides)
     }
 
-    /// Notes whether a member has refused this node as outlived.
-    pub(super) fn note(&self, failed: &DialError) {
-        if failed.is_outlived() {
-            self.state().outlived_since.get_or_insert_with(Instant::now);
-            self.changes.send_replace(());
-        }
+    /// Notes that a member has refused this node as outlived.
+    pub(super) fn refused_as_outlived(&self) {
+        let mut state = self.state();
+        let since = *state.outlived_since.get_or_insert_with(Instant::now);
+        state.outlived |= since.elapsed() > self.limits.idle_timeout;
+        drop(state);
+        self.changes.send_replace(());
     }
 
     /// Waits until a condition on the state is true.

@@ -68,7 +68,7 @@ async fn a_disk_that_is_nearly_full_takes_no_registrations_and_goes_on_by_itself
     assert!(problem.detail.contains("nothing was registered"), "{problem}");
     let ready = node.client.ready().await.unwrap_err();
     assert_eq!(ready.problem().unwrap().problem_type, ProblemType::DiskLow);
-    // What frees a name, and what only asks, is answered.
+    // Queries and releases are still answered.
     assert_eq!(node.client.registration(kept.id).await.unwrap().status, Status::Confirmed);
     node.client.release(kept.id).await.unwrap();
 

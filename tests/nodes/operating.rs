@@ -194,7 +194,7 @@ fn settings_are_checked_and_shown_before_a_node_runs_with_them() {
     assert!(code == Some(2) && text.contains("does not say what to log"), "{text}");
     let (code, text) = config(&["check", "--config", path, "--api-tokens", "/nonexistent"]);
     assert!(code == Some(2) && text.contains("/nonexistent"), "{text}");
-    // What a start would refuse besides.
+    // `serve` refuses each of these settings, so the check has to name it.
     let audit = dir.path().join("none/audit.log");
     for (words, why) in [
         (["--join-token-file", path], "join token"),

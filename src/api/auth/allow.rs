@@ -186,7 +186,7 @@ async fn check(
         // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
     };
-    let looks = !is_act(&request);
+    let only_reads = only_reads(&request);
     let attempt = (scope == Scope::Admin).then(|| {
         let name = token.as_ref().map(|token| token.name.clone());
         Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
@@ -204,17 +204,17 @@ async fn check(
         }
         Err(problem) => problem.into_response(),
     };
-    if let Some(attempt) = attempt.filter(|_| !(looks && response.status().is_success())) {
+    if let Some(attempt) = attempt.filter(|_| !(only_reads && response.status().is_success())) {
         attempt.record(&api.audit, &response, Time(now()));
     }
     response
 }
 
-/// Returns true for a request that changes something, and for one whose answer has the node's key or the events of others.
-/// What looks at webhooks is no act where it is allowed: a dashboard does so all the time.
-fn is_act(request: &Request) -> bool {
-    let gives = ["/backup", "/dead-letters"].iter().any(|end| request.uri().path().ends_with(end));
-    !request.method().is_safe() || gives
+/// Returns true for a request that changes nothing, and whose answer has neither the node's key nor the events of others. Where
+/// it is allowed, it is not written into the audit log: an open dashboard sends such a request every ten seconds.
+fn only_reads(request: &Request) -> bool {
+    let gives_away = ["/backup", "/dead-letters"].iter().any(|end| request.uri().path().ends_with(end));
+    request.method().is_safe() && !gives_away
 }
 
 /// Returns the token that a request shows; none where the node has no tokens.
