@@ -72,6 +72,10 @@ async fn what_administrators_do_and_try_is_in_a_log_of_its_own() {
     assert_eq!(call(Method::POST, "/v1/cluster/tokens", "fna1.00", json!({})).await, 401);
     assert_eq!(call(Method::POST, "/v1/cluster/tokens", &admin, json!({ "uses": 2 })).await, 201);
     assert_eq!(call(Method::PUT, "/v1/namespaces/org", &admin, json!({ "profile": "opaque" })).await, 200);
+    // Looking at webhooks is in the log only where it is refused; taking a backup, which has the node's key, always is.
+    assert_eq!(call(Method::GET, "/v1/webhooks", &admin, Value::Null).await, 200);
+    assert_eq!(call(Method::GET, "/v1/webhooks", &claims, Value::Null).await, 403);
+    assert_eq!(call(Method::GET, "/v1/cluster/backup", &admin, Value::Null).await, 200);
     // Acts of callers that are not administrators are not in the audit log.
     let client = node.client.clone().with_token(&claims).unwrap();
     claim(&client, &user("alice", "ann")).await;
@@ -88,6 +92,8 @@ async fn what_administrators_do_and_try_is_in_a_log_of_its_own() {
             (Some("shop"), Some("POST /v1/cluster/tokens"), Some("forbidden")),
             (Some("ops"), Some("POST /v1/cluster/tokens"), Some("done")),
             (Some("ops"), Some("PUT /v1/namespaces/{namespace}"), Some("done")),
+            (Some("shop"), Some("GET /v1/webhooks"), Some("forbidden")),
+            (Some("ops"), Some("GET /v1/cluster/backup"), Some("done")),
         ]
     );
     assert_eq!(acts[0]["change"], json!({ "evict_after": "10m" }));

@@ -266,6 +266,49 @@ async fn the_next_incarnation_takes_the_place_of_the_one_before() {
     assert!(refusal(old.dial(&a, Some(a.public_key)).await).contains("later incarnation"));
 }
 
+/// Starts a node and one that it dials. A process with a copy of its key has taken its place as its next incarnation.
+async fn overtaken(limits: Limits) -> (Node, Node, Node) {
+    let start = |dir| Node::start_with(dir, limits.clone(), None, 1024);
+    let (mut a, old, copy) = (start(TempDir::new().unwrap()), start(TempDir::new().unwrap()), TempDir::new().unwrap());
+    for node in [&a, &old] {
+        node.handle.set_cluster(CLUSTER, Some(KEY));
+    }
+    std::fs::copy(old.dir.path().join("identity.key"), copy.path().join("identity.key")).unwrap();
+    let mut new = start(copy);
+    reincarnate(&mut new).await;
+    a.handle.set_peers(vec![old.contact()], vec![], Barred::default());
+    try_join(&new, a.address().to_string(), token(&KEY, NEVER)).await.unwrap();
+    a.wait_connected(new.id).await;
+    (a, old, new)
+}
+
+#[tokio::test]
+async fn a_node_whose_next_incarnation_is_a_member_learns_that_it_is_outlived() {
+    let (a, old, new) = overtaken(limits()).await;
+    a.handle.set_peers(vec![new.contact()], vec![old.contact()], Barred::default());
+    old.handle.set_peers(vec![a.contact()], vec![], Barred::default());
+    timeout(DEADLINE, old.handle.outlived()).await.expect("it is refused for longer than a dead connection lasts");
+}
+
+/// The copy was tried out, and is gone again. Whether it was a member or not, the node itself goes on.
+#[tokio::test]
+async fn a_node_is_not_outlived_by_one_that_is_gone_soon_or_never_was_let_in() {
+    for (is_member, why) in [(false, "asks to be let in"), (true, "and a member")] {
+        let (mut a, old, new) = overtaken(Limits { idle_timeout: DEADLINE, ..limits() }).await;
+        if is_member {
+            a.handle.set_peers(vec![new.contact()], vec![old.contact()], Barred::default());
+        }
+        let refused = refusal(old.dial(&a, Some(a.public_key)).await);
+        assert!(refused.contains(why), "{refused}");
+        old.handle.set_peers(vec![a.contact()], vec![], Barred::default());
+        let gone = new.id;
+        new.transport.close().await;
+        a.wait_disconnected(gone).await;
+        a.wait_connected(old.id).await;
+        assert!(!old.handle.shared.state().outlived, "a member: {is_member}");
+    }
+}
+
 /// A node with the cluster's secret can connect to any member, not to its sponsor alone.
 #[tokio::test]
 async fn a_token_is_shown_to_every_peer() {
