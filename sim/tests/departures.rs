@@ -377,3 +377,11 @@ fn an_evicted_node_keeps_its_ops_until_a_majority_has_them() {
     let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_the_evicted_holds.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// The first member admits a newcomer, and its disk is full before that is durable. It admits it again after an operator has
+/// begun its eviction, beyond the cut. So neither admission counts, nor what the newcomer issued meanwhile.
+#[test]
+fn an_admission_that_was_lost_in_a_crash_does_not_count() {
+    let plan = serde_json::from_str(include_str!("plans/an_admission_that_was_lost_in_a_crash.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

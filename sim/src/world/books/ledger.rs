@@ -177,11 +177,12 @@ impl Ledger {
     }
 
     /// Returns true where the log of a node counts: the node is a founder, or was admitted by an op that counts. An
-    /// `Admit` beyond a cut does not count; ops that were issued after such an `Admit` have lower timestamps than one
-    /// that counts.
+    /// `Admit` beyond a cut does not count, nor one that was lost in a crash; ops that were issued after such an `Admit`
+    /// have lower timestamps than one that counts.
     fn was_let_in(&self, node: NodeId) -> bool {
-        let counts = |(by, seq, _): &&(NodeId, Seq, Hlc)| {
-            self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by)
+        let counts = |(by, seq, hlc): &&(NodeId, Seq, Hlc)| {
+            let in_log = self.logged(Stamp { hlc: *hlc, node: *by }).is_some_and(|op| op.seq == *seq);
+            in_log && self.cuts.get(by).is_none_or(|cut| *seq <= cut.seq) && self.was_let_in(*by)
         };
         let words = self.admissions.get(&node).into_iter().flatten().filter(counts);
         let floor = words.map(|(_, _, hlc)| *hlc).min();
