@@ -379,9 +379,7 @@ impl Store for DiskStore {
             return self.last;
         }
         self.last += 1;
-        // The next batch is likely to have about the same size.
-        let next = Vec::with_capacity(self.rows.len());
-        let rows = std::mem::replace(&mut self.rows, next);
+        let rows = std::mem::replace(&mut self.rows, self.shared.buffer());
         self.waiting_bytes += rows.len();
         self.waiting.push_back((self.last, rows.len()));
         let memory = self.current.bytes() - self.committed_memory;

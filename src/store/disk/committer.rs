@@ -145,6 +145,7 @@ impl Worker {
             if !self.commit_or_fail(&group) || group.stop {
                 return;
             }
+            self.failer.shared.give_back(group.batches);
         }
     }
 

@@ -15,6 +15,10 @@ const FIRST_PACE: u64 = 50 << 20;
 /// The number of syncs whose times are kept for the owner. Where it takes none of them, later ones are not kept.
 const MOST_SYNCS: usize = 4096;
 
+/// The number of empty buffers that are kept, and the most memory that one of them may take. Guesses.
+const MAX_SPARE: usize = 8;
+const MAX_SPARE_BYTES: usize = 256 << 10;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -34,6 +38,8 @@ pub(super) struct Shared {
     logged: AtomicU64,
     /// How long the latest syncs of the log took, those that the owner has not taken yet.
     syncs: Mutex<Vec<Duration>>,
+    /// Buffers of batches that are in the log, to be filled again.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Shared {
@@ -48,7 +54,25 @@ impl Shared {
             pace: AtomicU64::new(FIRST_PACE),
             logged: AtomicU64::new(0),
             syncs: Mutex::default(),
+            spare: Mutex::default(),
         }
+    }
+
+    /// Takes an empty buffer for the rows of a batch. Memory that was used before is mapped already, and fresh memory costs
+    /// several times what it takes to fill it.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Gives buffers back that were taken.
+    pub(super) fn give_back(&self, buffers: impl IntoIterator<Item = Vec<u8>>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |buffer: &Vec<u8>| buffer.capacity() <= MAX_SPARE_BYTES;
+        let room = MAX_SPARE.saturating_sub(spare.len());
+        spare.extend(buffers.into_iter().filter(fits).take(room).map(|mut buffer| {
+            buffer.clear();
+            buffer
+        }));
     }
 
     /// Stops the store. A later failure is a consequence of the first and is not recorded.
