@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub(crate) use allow::Caller;
-pub(super) use allow::{About, allow, forbidden};
+pub(super) use allow::{About, allow, allowed, forbidden};
 pub(super) use attempt::Change;
 pub(super) use rates::Rates;
 pub use rates::{DEFAULT_RATE, Rate};

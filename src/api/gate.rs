@@ -69,6 +69,11 @@ impl Gate {
         Ok(Self { hosts: Arc::new(hosts), origins: Arc::new(origins) })
     }
 
+    /// Returns true where no origins are listed: no page gets a permission, and no CORS headers are sent at all.
+    pub(super) fn has_no_pages(&self) -> bool {
+        self.origins.is_empty()
+    }
+
     /// Returns the CORS answers for the listed origins.
     fn permissions(&self) -> CorsLayer {
         let origins: Vec<_> = self.origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
@@ -163,10 +168,21 @@ fn origin(text: &str) -> Result<String, GateError> {
 
 async fn from_where(State(gate): State<Shared<Gate>>, request: Request, next: Next) -> Response {
     let gate = gate.get();
+    if gate.has_no_pages() {
+        return let_in(&gate, request, |request| next.run(request)).await;
+    }
+    let permitted = |request| gate.permissions().layer(next).call(request);
+    let_in(&gate, request, async |request| permitted(request).await.unwrap_or_else(|never| match never {})).await
+}
+
+/// Answers a request by what comes next, where it is to a name of the node and from a page that may call.
+pub(super) async fn let_in<F: Future<Output = Response>>(
+    gate: &Gate,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let mut response = match gate.check(&request) {
-        // Without listed origins no page gets a permission, so no CORS headers are sent at all.
-        Ok(()) if gate.origins.is_empty() => next.run(request).await,
-        Ok(()) => gate.permissions().layer(next).call(request).await.unwrap_or_else(|never| match never {}),
+        Ok(()) => next(request).await,
         Err(problem) => problem.into_response(),
     };
     // These headers forbid other pages to load an answer as an image, a script or a frame.
@@ -176,8 +192,16 @@ async fn from_where(State(gate): State<Shared<Gate>>, request: Request, next: Ne
     response
 }
 
-/// Refuses a call that may change something and does not declare a JSON body. That also holds for calls without a body.
 async fn declared(request: Request, next: Next) -> Response {
+    let_declared(request, |request| next.run(request)).await
+}
+
+/// Answers a request by what comes next, unless it may change something and does not declare a JSON body. That also holds for
+/// calls without a body.
+pub(super) async fn let_declared<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let declared = match *request.method() {
         Method::POST if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE => check_json(request.headers()),
@@ -185,7 +209,7 @@ async fn declared(request: Request, next: Next) -> Response {
         _ => Ok(()),
     };
     match declared {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next(request).await,
         Err(problem) => problem.into_response(),
     }
 }

@@ -24,6 +24,7 @@ mod registrations;
 mod routes;
 mod server;
 mod shared;
+mod shortcut;
 mod tls;
 mod webhooks;
 mod which_cluster;
@@ -39,11 +40,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use auth::{ApiTokens, Rate, Rates};
 pub use gate::{Gate, GateError};
+use observe::Observer;
 use places::Places;
 pub use problem::PROBLEM_JSON;
 pub use server::Connections;
 use server::Routes;
 pub use shared::Shared;
+use shortcut::Shortcut;
 pub use tls::{Tls, TlsError, TlsFiles};
 
 // A node that is embedded in another program (the library) answers with these functions too.
@@ -112,6 +115,12 @@ impl Api {
         asked(self.handle.operate(command)).await
     }
 
+    fn observer(&self, traces: Traces) -> Arc<Observer> {
+        // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
+        let process = random().map_or(0, u64::from_le_bytes);
+        Observer::new(routes::labels(), self.handle.clone(), traces, process)
+    }
+
     fn shown(&self, view: Cluster) -> Cluster {
         cluster_of(&*self.admin, &self.handle, view)
     }
@@ -143,15 +152,14 @@ pub struct Doors {
 
 /// Returns the interface as a service, for programs that run their own HTTP server. [`serve`] runs one.
 pub fn router(handle: Handle, admin: Arc<dyn Admin>, doors: Doors) -> Router {
-    layered(&Api::new(handle, admin, &doors), doors.gate, doors.traces)
+    let api = Api::new(handle, admin, &doors);
+    layered(&api, doors.gate, api.observer(doors.traces))
 }
 
-/// Returns the routes behind the layers that every request passes: the gate, the check of the cluster, and metrics.
-fn layered(api: &Arc<Api>, gate: Shared<Gate>, traces: Traces) -> Router {
+/// Returns the routes behind the layers that every request passes: metrics, the check of the cluster, and the gate.
+fn layered(api: &Arc<Api>, gate: Shared<Gate>, observer: Arc<Observer>) -> Router {
     let routes = which_cluster::before(gate.before(routes::router(Arc::clone(api))), api.handle.clone());
-    // Where no random number is to be had, 0 will do: the number only tells the processes of a node apart.
-    let process = random().map_or(0, u64::from_le_bytes);
-    observe::before(routes, routes::labels(), api.handle.clone(), traces, process)
+    observe::before(routes, observer)
 }
 
 /// Serves the interface until `shutdown` resolves. Then event streams end, and requests under way get a few seconds.
@@ -167,7 +175,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     let api = Api::new(handle.clone(), admin, &doors);
     let _follower = AbortOnDropHandle::new(tokio::spawn(doors.traces.clone().follow(handle.clone())));
-    let routes = Routes { all: layered(&api, doors.gate, doors.traces), node: handle };
+    let observer = api.observer(doors.traces);
+    let shortcut = Shortcut::new(&api, doors.gate.clone(), Arc::clone(&observer));
+    let routes = Routes::new(layered(&api, doors.gate, observer), shortcut, handle);
     server::run(listener, routes, doors.connections, doors.tls, shutdown, || {
         api.stopping.send_replace(true);
     })

@@ -36,7 +36,8 @@ pub(super) struct Observed {
     pub(super) route: &'static str,
 }
 
-struct Observer {
+/// What is needed to observe requests.
+pub(super) struct Observer {
     calls: Calls,
     handle: Handle,
     traces: Traces,
@@ -47,6 +48,11 @@ struct Observer {
 }
 
 impl Observer {
+    /// `process` tells the ids of this process from those of others.
+    pub(super) fn new(calls: Calls, handle: Handle, traces: Traces, process: u64) -> Arc<Self> {
+        Arc::new(Self { calls, handle, traces, process, made: AtomicU64::new(0) })
+    }
+
     fn route(&self, path: Option<&MatchedPath>, method: &Method) -> &'static str {
         let of = path.and_then(|path| self.calls.get(path.as_str()));
         of.and_then(|methods| methods.iter().find(|(known, _)| known == method)).map_or(NO_ROUTE, |(_, route)| *route)
@@ -63,25 +69,35 @@ impl Observer {
     }
 }
 
-/// Returns the routes with each request observed. `process` tells the ids of this process from those of others.
-pub(super) fn before(routes: Router, calls: Calls, handle: Handle, traces: Traces, process: u64) -> Router {
-    let observer = Arc::new(Observer { calls, handle, traces, process, made: AtomicU64::new(0) });
+/// Returns the routes with each request observed.
+pub(super) fn before(routes: Router, observer: Arc<Observer>) -> Router {
     routes.layer(middleware::from_fn_with_state(observer, observe))
 }
 
 async fn observe(
     State(observer): State<Arc<Observer>>,
     path: Option<MatchedPath>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let (id, route) = (observer.id(request.headers()), observer.route(path.as_ref(), request.method()));
+    let route = observer.route(path.as_ref(), request.method());
+    observed(&observer, route, request, |request| next.run(request)).await
+}
+
+/// Answers a request by what comes next, and observes that.
+pub(super) async fn observed<F: Future<Output = Response>>(
+    observer: &Observer,
+    route: &'static str,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
+    let id = observer.id(request.headers());
     let caller = observer.traces.caller(request.headers());
     let span = tracing::info_span!("request", id = &*id);
     request.extensions_mut().insert(Observed { id: Arc::clone(&id), route });
     let began = Instant::now();
     let answered = async {
-        let response = next.run(request).await;
+        let response = next(request).await;
         let (status, took) = (response.status().as_u16(), began.elapsed());
         tracing::debug!(route, status, ?took, "answered");
         observer.handle.metrics().requested(route, status, took);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -25,10 +26,10 @@ pub(super) async fn register(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Params(NoParams {}): Params<NoParams>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Body(mut body): Body<RegistrationBody>,
 ) -> Result<Response, Box<Problem>> {
-    if let Some(key) = idempotency_key(&headers)? {
+    if let Some(key) = key {
         if body.id.is_some_and(|id| id != key) {
             return Err(invalid("the header Idempotency-Key and the member id differ; give one of them"));
         }
@@ -145,6 +146,17 @@ async fn outcome(
 const IDEMPOTENCY_KEYS: Uuid = Uuid::from_u128(0x7d0f_2c5e_91b4_4c1a_8f36_0b5f_64d2_a9c7);
 /// The maximum length of an idempotency key in bytes.
 const MAX_KEY: usize = 256;
+
+/// The id that the request's idempotency key stands for, where it has one.
+pub(super) struct IdempotencyKey(Option<Uuid>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Box<Problem>;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Box<Problem>> {
+        idempotency_key(&parts.headers).map(Self)
+    }
+}
 
 /// Returns the id that an idempotency key stands for. The key may be bare, or quoted as a structured header
 /// (draft-ietf-httpapi-idempotency-key-header).

@@ -22,7 +22,7 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// The scope that a caller needs; none where the call is open to all.
     pub(super) scope: Option<Scope>,
-    about: About,
+    pub(super) about: About,
     handlers: fn() -> MethodRouter<Arc<Api>>,
     /// The description of the call for the OpenAPI document.
     call: fn() -> Call,
@@ -49,7 +49,7 @@ const ADMIN: Option<Scope> = Some(Scope::Admin);
 
 /// All calls.
 pub(super) const TABLE: &[Route] = table! {
-    POST   "/v1/registrations", REGISTER, Names => registrations::register, register;
+    POST   REGISTRATIONS, REGISTER, Names => registrations::register, register;
     POST   batch::PATH, REGISTER, Names => batch::register, register_batch;
     GET    "/v1/registrations/{id}", READ, Names => registrations::show, registration;
     DELETE "/v1/registrations/{id}", CLAIM, Names => registrations::release, release;
@@ -106,9 +106,22 @@ pub(super) fn document() -> Value {
     }))
 }
 
+/// The path of the call that registers names.
+pub(super) const REGISTRATIONS: &str = "/v1/registrations";
+
 /// The labels of the calls in the metrics.
 static LABELS: LazyLock<Vec<String>> =
     LazyLock::new(|| TABLE.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
+
+/// Returns the call that registers names: its label in the metrics, and what a caller needs for it.
+pub(super) fn registering() -> (&'static str, Scope, About) {
+    let found = TABLE.iter().zip(&*LABELS).find_map(|(route, label)| {
+        let is_it = route.method == Method::POST && route.path == REGISTRATIONS;
+        Some((label.as_str(), route.scope.filter(|_| is_it)?, route.about))
+    });
+    #[expect(clippy::expect_used, reason = "it is in the table above")]
+    found.expect("the table has the call")
+}
 
 /// Returns the calls and their labels by the patterns of their paths.
 pub(super) fn labels() -> Calls {

@@ -12,6 +12,7 @@ mod namespaces;
 mod openapi;
 mod ready;
 mod scopes;
+mod shortcut;
 mod tokens;
 
 use std::collections::BTreeMap;

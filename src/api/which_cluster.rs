@@ -16,9 +16,18 @@ pub(super) fn before(routes: Router, handle: Handle) -> Router {
 }
 
 async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Response {
+    checked(&handle, request, |request| next.run(request)).await
+}
+
+/// Answers a request by what comes next, unless it is meant for another cluster.
+pub(super) async fn checked<F: Future<Output = Response>>(
+    handle: &Handle,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let ours = handle.cluster();
     let mut response = match meant(request.headers(), ours) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next(request).await,
         Err(problem) => problem.into_response(),
     };
     // A newcomer may have learnt the id of its cluster meanwhile.

@@ -21,7 +21,10 @@ use crate::replica::{
 /// A handle on a running node. It is cheap to clone.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub struct Handle(Arc<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     node: watch::Receiver<NodeId>,
     calls: mpsc::Sender<Request>,
     events: watch::Receiver<Cursor>,
@@ -47,95 +50,101 @@ impl Handle {
         let (disk_low, cluster) = (watch::channel(None).1, watch::channel(None).1);
         let (private, health) = (watch::channel(Private::default()).1, watch::channel(Health::default()).1);
         let metrics = Arc::default();
-        Self { node, calls, events, disk_low, cluster, private, health, metrics, last_backup: None, nearby: None }
+        let (last_backup, nearby) = (None, None);
+        Self(Arc::new(Parts { node, calls, events, disk_low, cluster, private, health, metrics, last_backup, nearby }))
+    }
+
+    /// The same handle with some parts changed.
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The same handle, with the values that others may read of the node at any time.
     #[must_use]
     pub(super) fn with_watches(self, watches: &Watches) -> Self {
-        Self {
-            disk_low: watches.disk_low.subscribe(),
-            cluster: watches.cluster.subscribe(),
-            private: watches.private.subscribe(),
-            health: watches.health.subscribe(),
-            metrics: Arc::clone(&watches.metrics),
-            ..self
-        }
+        self.with(|parts| {
+            parts.disk_low = watches.disk_low.subscribe();
+            parts.cluster = watches.cluster.subscribe();
+            parts.private = watches.private.subscribe();
+            parts.health = watches.health.subscribe();
+            parts.metrics = Arc::clone(&watches.metrics);
+        })
     }
 
     /// The same handle, with the record of the last backup.
     #[must_use]
     pub(crate) fn with_last_backup(self, last: LastBackup) -> Self {
-        Self { last_backup: Some(last), ..self }
+        self.with(|parts| parts.last_backup = Some(last))
     }
 
     /// The same handle, with the thread of the driver.
     #[must_use]
     pub(crate) fn with_nearby(self, nearby: Nearby) -> Self {
-        Self { nearby: Some(nearby), ..self }
+        self.with(|parts| parts.nearby = Some(nearby))
     }
 
     /// Returns the driver's thread, for tasks that ask the node often; none while it is held up.
     #[must_use]
     pub(crate) fn nearby(&self) -> Option<&Nearby> {
-        self.nearby.as_ref().filter(|_| self.health.borrow().comes_round())
+        self.0.nearby.as_ref().filter(|_| self.0.health.borrow().comes_round())
     }
 
     /// The same handle, with the namespaces that are private.
     #[cfg(test)]
     pub(crate) fn with_private(self, private: watch::Receiver<Private>) -> Self {
-        Self { private, ..self }
+        self.with(|parts| parts.private = private)
     }
 
     /// The same handle, with the health of the node.
     #[cfg(test)]
     pub(crate) fn with_health(self, health: watch::Receiver<Health>) -> Self {
-        Self { health, ..self }
+        self.with(|parts| parts.health = health)
     }
 
     /// Returns the refusal of registrations, where the disk is low on space.
     #[must_use]
     pub(crate) fn disk_low(&self) -> Option<Refusal> {
-        self.disk_low.borrow().clone()
+        self.0.disk_low.borrow().clone()
     }
 
     /// Returns what keeps the node from answering, as far as it is known.
     #[must_use]
     pub(crate) fn hindrance(&self) -> Option<String> {
-        self.health.borrow().hindrance()
+        self.0.health.borrow().hindrance()
     }
 
     /// Returns the time up to which everything is in the last whole backup of the node; none where there was none.
     #[must_use]
     pub(crate) fn last_backup(&self) -> Option<Time> {
-        self.last_backup.as_ref().and_then(LastBackup::get)
+        self.0.last_backup.as_ref().and_then(LastBackup::get)
     }
 
     /// The metrics of the node.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.0.metrics
     }
 
     /// Returns true where the names of a namespace are private, as far as the node knows.
     pub(crate) fn is_private(&self, namespace: &str) -> bool {
-        self.private.borrow().contains(namespace)
+        self.0.private.borrow().contains(namespace)
     }
 
     /// Returns true where any namespace is private.
     pub(crate) fn has_private(&self) -> bool {
-        !self.private.borrow().is_empty()
+        !self.0.private.borrow().is_empty()
     }
 
     /// The id of the node's cluster; none while it has no state.
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterId> {
-        self.cluster.borrow().as_ref().map(|cluster| cluster.id)
+        self.0.cluster.borrow().as_ref().map(|cluster| cluster.id)
     }
 
     /// The current id of the node. It changes when the node comes back after an eviction.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        *self.node.borrow()
+        *self.0.node.borrow()
     }
 
     /// Asks for a change. Returns the registration that the change is about.
@@ -150,7 +159,7 @@ impl Handle {
             None => self.ask(|reply| Request::Command(Box::new(command), caller, reply)).await,
         };
         if registers && answer.is_err() {
-            self.metrics.refused();
+            self.0.metrics.refused();
         }
         answer
     }
@@ -198,19 +207,19 @@ impl Handle {
     async fn ask<A: Send + 'static>(&self, request: impl FnOnce(Reply<A>) -> Request) -> Result<A, Refusal> {
         let (sender, answer) = oneshot::channel();
         let gone = || {
-            let halted = self.health.borrow().halted.clone();
+            let halted = self.0.health.borrow().halted.clone();
             let why = halted.map(|why| format!("it has stopped: {why}"));
             Refusal::Unavailable(why.unwrap_or_else(|| "it is stopping, or was evicted and comes back".to_owned()))
         };
         // Sending fails where the caller has gone.
         let reply = Reply::to(move |answer| drop(sender.send(answer)));
-        self.calls.send(request(reply)).await.map_err(|_| gone())?;
+        self.0.calls.send(request(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
     /// Watches the cursor of the latest durable event.
     #[must_use]
     pub fn events(&self) -> watch::Receiver<Cursor> {
-        self.events.clone()
+        self.0.events.clone()
     }
 }

@@ -150,7 +150,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Box<Problem>;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Box<Problem>> {
-        parts.extensions.get().cloned().ok_or_else(|| internal("the call has not been checked"))
+        parts.extensions.remove().ok_or_else(|| internal("the call has not been checked"))
     }
 }
 
@@ -178,10 +178,21 @@ pub(in crate::api) fn allow(
 async fn check(
     State((api, scope, about)): State<(Arc<Api>, Scope, About)>,
     params: Result<RawPathParams, RawPathParamsRejection>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let token = match bearer(&api, request.headers()) {
+    allowed(&api, (scope, about), params.as_ref().ok(), request, |request| next.run(request)).await
+}
+
+/// Answers a request by what comes next, where its caller has the scope. `params` are what its path names.
+pub(in crate::api) async fn allowed<F: Future<Output = Response>>(
+    api: &Api,
+    (scope, about): (Scope, About),
+    params: Option<&RawPathParams>,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
+    let token = match bearer(api, request.headers()) {
         Ok(token) => token,
         // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
@@ -189,9 +200,9 @@ async fn check(
     let only_reads = only_reads(&request);
     let attempt = (scope == Scope::Admin).then(|| {
         let name = token.as_ref().map(|token| token.name.clone());
-        Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
+        Attempt::new(name, peer(&request), params, &request)
     });
-    let found = caller(&api, token, &request, scope).and_then(|caller| {
+    let found = caller(api, token, &request, scope).and_then(|caller| {
         if about == About::All && !caller.namespaces.is_empty() {
             return Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into()));
         }
@@ -200,7 +211,7 @@ async fn check(
     let response = match found {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            next(request).await
         }
         Err(problem) => problem.into_response(),
     };

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::Response;
+use futures_util::future::Either;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -51,25 +51,27 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the connection until it ends: on the driver's thread where it begins with a call that is quickly answered.
+    /// Serves the connection until it ends: on the driver's thread where it begins with a call that is quickly answered and
+    /// there is a place.
     pub(super) async fn serve(mut self, routes: Routes, watcher: Watcher) {
         if self.tls.is_some() {
-            return serve(self, routes.all, watcher, Place::Anywhere).await;
+            return serve(self, routes, watcher, Place::Anywhere).await;
         }
         let begins_quick = tokio::select! {
             begins_quick = begins_quick(&self.stream, self.limits.headers_within) => begins_quick,
             _ = self.ended.changed() => None,
         };
         let Some(begins_quick) = begins_quick else { return };
-        match routes.node.nearby().filter(|_| begins_quick) {
-            None => serve(self, routes.all, watcher, Place::Anywhere).await,
-            Some(nearby) => nearby.run(serve(self, routes.all, watcher, Place::beside_driver())).await,
+        let nearby = routes.node.nearby().cloned().filter(|_| begins_quick);
+        match nearby.and_then(|nearby| Some((nearby, routes.near.try_acquire().ok()?))) {
+            None => serve(self, routes.clone(), watcher, Place::Anywhere).await,
+            Some((nearby, _place)) => nearby.run(serve(self, routes.clone(), watcher, Place::beside_driver())).await,
         }
     }
 }
 
 /// Serves one connection until it ends, with TLS where there is an acceptor.
-async fn serve(connection: Connection, routes: Router, watcher: Watcher, place: Place) {
+async fn serve(connection: Connection, routes: Routes, watcher: Watcher, place: Place) {
     let Connection { stream, peer, limits, tls, .. } = connection;
     let stream = match here(stream, &place) {
         Ok(stream) => stream,
@@ -109,11 +111,11 @@ fn here(stream: TcpStream, place: &Place) -> io::Result<TcpStream> {
 /// Returns the routes as a service that adds the client's address and the limits to each request.
 fn service(
     peer: Peer,
-    routes: Router,
+    routes: Routes,
     limits: Connections,
     place: Place,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static {
-    let routes = TowerToHyperService::new(routes);
+    let (routes, shortcut) = (TowerToHyperService::new(routes.all), routes.shortcut);
     service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         // HTTP/2 names the host in the request line (RFC 9113, section 8.3.1), so it is copied into the `Host` header.
@@ -126,11 +128,16 @@ fn service(
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(limits);
         let elsewhere = place.elsewhere(&request);
-        let answer = routes.call(request);
+        let way = if elsewhere.is_none() && shortcut.takes(&request) {
+            Either::Left(shortcut.clone().answer(request))
+        } else {
+            Either::Right(routes.call(request))
+        };
         async move {
-            match elsewhere {
-                None => answer.await,
-                Some(runtime) => answered_on(runtime, answer).await,
+            match (way, elsewhere) {
+                (Either::Left(answer), _) => Ok(answer.await),
+                (Either::Right(answer), None) => answer.await,
+                (Either::Right(answer), Some(runtime)) => answered_on(runtime, answer).await,
             }
         }
     })

@@ -1,6 +1,6 @@
-//! Where requests are answered. A connection that begins with a claim or a look-up is served on the driver's thread, and
-//! calls that only ask the driver and do little else are answered there. All other calls are answered on the threads of the
-//! runtime, also on such a connection, and what they send is handed over part by part.
+//! Where requests are answered. A connection that begins with a claim or a look-up is served on the driver's thread, where
+//! there is a place, and calls that only ask the driver and do little else are answered there. All other calls are answered
+//! on the threads of the runtime, also on such a connection, and what they send is handed over part by part.
 //!
 //! Probes, event streams and downloads have connections of their own as a rule, so they are answered also while the driver's
 //! thread is busy or waits for its disk.
@@ -70,7 +70,8 @@ fn is_quick<B>(request: &Request<B>) -> bool {
     }
 }
 
-fn has_small_body<B>(request: &Request<B>) -> bool {
+/// Returns true for a request whose body is known to be small.
+pub(in crate::api) fn has_small_body<B>(request: &Request<B>) -> bool {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     length.is_some_and(|length: usize| length <= SMALL)
 }
