@@ -299,6 +299,8 @@ impl Node {
             DiskStore::open(&config.data_dir, &DiskOptions::default(), move |event| drop(disk_sender.send(event)))?;
         let node = node_in(&store, identity.node_id(0));
         let (inputs_sender, inputs) = mpsc::channel(QUEUE);
+        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
+        let beside_driver = nearby.enter();
         let transport = Transport::start(TransportConfig {
             identity,
             node,
@@ -308,6 +310,7 @@ impl Node {
             inputs: inputs_sender,
             limits: Limits::default(),
         })?;
+        drop(beside_driver);
         let peer_address = transport.local_addr();
         let (clocks, seed) = (driver::Clocks::start(), random()?);
         let contact_address = config.advertise.unwrap_or_else(|| peer_address.to_string());
@@ -352,7 +355,6 @@ impl Node {
         let (backups_sender, backups) = mpsc::channel(1);
         let watches = Watches::new(node, replica.last_event(), transport.handle(), limits);
         let handle = Handle::new(watches.node.subscribe(), calls_sender, watches.events.subscribe());
-        let (runtime, nearby) = DriverRuntime::new().map_err(|error| ResourceError::System(error.to_string()))?;
         let last_backup = LastBackup::open(&data_dir);
         let handle = handle.with_watches(&watches).with_last_backup(last_backup.clone());
         let deliveries = Deliveries::start(handle.clone(), files_of_webhooks, config.webhooks, config.reader);

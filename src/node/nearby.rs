@@ -1,4 +1,4 @@
-//! The driver's thread, on which tasks that ask the driver may run too.
+//! The driver's thread, on which the transport and tasks that ask the driver run too.
 //!
 //! A task on another thread that asks the driver wakes a thread for the question and one for the answer. On machines where
 //! that is dear, and under a hypervisor it is, it costs more than the work. A task here is only put into a queue.
@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::{io, panic};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,6 +20,11 @@ pub(crate) struct Nearby {
 }
 
 impl Nearby {
+    /// Tasks that are spawned while this is held run on the driver's thread.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
     /// Runs a task on the driver's thread, and waits for its end. The task is dropped with this future.
     pub(crate) async fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         match AbortOnDropHandle::new(self.runtime.spawn(task)).await.map_err(JoinError::try_into_panic) {

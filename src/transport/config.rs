@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,11 @@ pub struct Limits {
     pub handshakes: usize,
     /// Further such connections from the addresses of members. A guess: all members of a common cluster.
     pub handshakes_of_members: usize,
+    /// The number of handshakes a second with others than members, and how many of them may come at once. A handshake takes
+    /// some 0.3 ms of the driver's thread. Guesses: a twentieth of that thread, and all places twice.
+    pub handshake_rate: NonZeroU32,
+    /// See `handshake_rate`.
+    pub handshake_burst: NonZeroU32,
     /// How long closing waits for the tasks and for the peers' acknowledgement. A guess.
     pub close: Duration,
 }
@@ -129,6 +135,8 @@ impl Default for Limits {
             backoff_cap: Duration::from_secs(2),
             handshakes: 128,
             handshakes_of_members: 32,
+            handshake_rate: const { NonZeroU32::new(150).expect("it is not 0") },
+            handshake_burst: const { NonZeroU32::new(256).expect("it is not 0") },
             close: Duration::from_secs(2),
         }
     }

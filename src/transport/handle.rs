@@ -36,7 +36,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Listens, and is ready for the list of peers. Must be called within a tokio runtime.
+    /// Listens, and is ready for the list of peers. Must be called within a tokio runtime, in which all of its tasks run.
     ///
     /// # Errors
     /// See [`TransportError`]; nothing is left running then.

@@ -3,17 +3,19 @@
 //! Such a connection costs memory and time, and anybody can make one, so there are few places. Once half of them are
 //! taken, a new connection must first prove that it receives at its address (RFC 9000, section 8.1.2), which rules out
 //! false addresses. Some further places are reserved for the addresses of members, so that strangers cannot keep
-//! members out.
+//! members out. A handshake also takes the time of the driver's thread, so strangers may have only some a second.
 
 use std::sync::Arc;
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Limits;
 
-/// The places, as two semaphores.
+/// The places, as two semaphores, and how often strangers may take one.
 #[derive(Debug)]
 pub(super) struct Lobby {
+    strangers: DefaultDirectRateLimiter,
     all: Arc<Semaphore>,
     most: usize,
     for_members: Arc<Semaphore>,
@@ -42,12 +44,17 @@ pub(super) struct Caller {
 impl Lobby {
     pub(super) fn new(limits: &Limits) -> Self {
         let (most, for_members) = (limits.handshakes, limits.handshakes_of_members);
-        Self { all: Arc::new(Semaphore::new(most)), most, for_members: Arc::new(Semaphore::new(for_members)) }
+        let quota = Quota::per_second(limits.handshake_rate).allow_burst(limits.handshake_burst);
+        let (all, for_members) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(for_members)));
+        Self { strangers: RateLimiter::direct(quota), all, most, for_members }
     }
 
     pub(super) fn place(&self, caller: Caller) -> Place {
         if !caller.proved && 2 * self.all.available_permits() <= self.most {
             return Place::Prove;
+        }
+        if !caller.member && self.strangers.check().is_err() {
+            return Place::Full;
         }
         let any = Arc::clone(&self.all).try_acquire_owned().ok();
         let kept = || caller.member.then(|| Arc::clone(&self.for_members).try_acquire_owned().ok()).flatten();
@@ -74,5 +81,17 @@ mod tests {
         assert!(matches!(come(true, true), Place::Full));
         drop(first);
         assert!(matches!(come(true, false), Place::Taken(_)));
+    }
+
+    #[test]
+    fn strangers_have_only_some_handshakes_a_second_and_members_any_number() {
+        let lobby = Lobby::new(&Limits::default());
+        let taken = |member| {
+            let come = || lobby.place(Caller { proved: true, member });
+            (0..10_000).filter(|_| matches!(come(), Place::Taken(_))).count()
+        };
+        let strangers = taken(false);
+        assert!((256..5000).contains(&strangers), "{strangers}");
+        assert_eq!(taken(true), 10_000);
     }
 }
