@@ -42,7 +42,7 @@ pub(super) struct ClaimArgs {
 }
 
 /// Options for waiting for the outcome.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct WaitArgs {
     /// Wait until the outcome is final; with =always even while a member that is needed is out of reach
     #[arg(

@@ -2,6 +2,7 @@
 
 mod check;
 mod lines;
+mod pieces;
 mod progress;
 mod rows;
 mod send;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use self::check::{Secrets, try_out};
 use self::lines::Lines;
+use self::pieces::Pieces;
 use self::progress::{Checkpoint, Progress, Refused};
 use self::rows::{Defaults, Options, Row, Rows};
 use self::send::register;
@@ -27,9 +29,6 @@ use super::export::Lines as Format;
 use super::failure::{Exit, Failure, Outcome};
 use super::output;
 use crate::name::escaped;
-
-/// Rows that are sent to the node at a time. A checkpoint is written after each such piece.
-const PIECE: usize = 10_000;
 
 /// Register many names from a file
 ///
@@ -129,8 +128,8 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     let mut summary = Summary { skipped: skip(&args, &checkpoint, &mut rows)?, ..Summary::default() };
     let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0);
     let mut secrets = Secrets::default();
-    loop {
-        let piece = next_piece(&mut rows, &args.wait)?;
+    let mut pieces = Pieces::read(rows, args.wait.clone())?;
+    while let Some(piece) = pieces.next().await? {
         let Some(last) = piece.last().map(Row::mark) else { break };
         let count = piece.len() as u64;
         if args.ids_under.is_none() {
@@ -152,7 +151,7 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = summary.rows as f64 / summary.seconds.max(0.001);
     summary.rows_per_second = rate.round();
-    (summary.report, summary.ignored) = (refused.written(), rows.ignored());
+    (summary.report, summary.ignored) = (refused.written(), pieces.ignored());
     output::print(&args.client, &summary, |summary| text(summary, args.dry_run))?;
     Ok(match summary.refused {
         0 => Exit::Done,
@@ -161,7 +160,7 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     })
 }
 
-fn read(args: &ImportArgs, source: impl Read + 'static) -> Result<Rows, Failure> {
+fn read(args: &ImportArgs, source: impl Read + Send + 'static) -> Result<Rows, Failure> {
     let mut lines = Lines::new(source);
     let format = match args.format {
         Some(format) => format,
@@ -227,7 +226,7 @@ fn text(summary: &Summary, dry_run: bool) -> String {
 }
 
 /// Opens the file, or stdin. Returns its length in bytes too, where this is known.
-fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if file == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
@@ -257,17 +256,4 @@ fn skip(args: &ImportArgs, checkpoint: &Checkpoint, rows: &mut Rows) -> Result<u
         ))),
         _ => Ok(count),
     }
-}
-
-fn next_piece(rows: &mut Rows, wait: &WaitArgs) -> Result<Vec<Row>, Failure> {
-    let mut piece = Vec::new();
-    while piece.len() < PIECE
-        && let Some(mut row) = rows.next()?
-    {
-        if let Ok(body) = &mut row.body {
-            wait.fill(body);
-        }
-        piece.push(row);
-    }
-    Ok(piece)
 }

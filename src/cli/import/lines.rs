@@ -28,21 +28,17 @@ impl Line {
     }
 }
 
-/// Reads the lines of a file. A line ends in `
-///
-/// `, `\r
-///
-/// ` or `\r`. A byte order mark of UTF-8 at the beginning is skipped.
+/// Reads the lines of a file. A line ends in `\n`, `\r\n` or `\r`. A byte order mark of UTF-8 at the beginning is skipped.
 pub(super) struct Lines {
-    input: BufReader<Box<dyn Read>>,
+    input: BufReader<Box<dyn Read + Send>>,
     number: u64,
     /// Lines that were given back, to be returned first.
     back: VecDeque<Line>,
 }
 
 impl Lines {
-    pub(super) fn new(source: impl Read + 'static) -> Self {
-        let source: Box<dyn Read> = Box::new(source);
+    pub(super) fn new(source: impl Read + Send + 'static) -> Self {
+        let source: Box<dyn Read + Send> = Box::new(source);
         Self { input: BufReader::with_capacity(1 << 16, source), number: 0, back: VecDeque::new() }
     }
 

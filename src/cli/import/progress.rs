@@ -29,7 +29,7 @@ impl Progress {
     }
 
     /// Counts the bytes that are read from a source.
-    pub(super) fn watch(&self, source: Box<dyn Read>) -> impl Read + 'static {
+    pub(super) fn watch(&self, source: Box<dyn Read + Send>) -> impl Read + Send + 'static {
         self.0.wrap_read(source)
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use csv_core::ReadRecordResult;
+
 use super::super::failure::Failure;
 use super::lines::{Line, Lines};
 use super::rows::{Defaults, Draft, Row};
@@ -85,6 +87,7 @@ impl Column {
 pub(super) struct Table {
     lines: Lines,
     delimiter: u8,
+    splitter: Splitter,
     multiline: bool,
     columns: Vec<Column>,
 }
@@ -107,7 +110,7 @@ impl Table {
         if !is_complete(&columns) {
             return Err(no_header(&headings.join(", ")));
         }
-        Ok(Self { lines, delimiter, multiline: options.multiline, columns })
+        Ok(Self { lines, delimiter, splitter: Splitter::new(delimiter), multiline: options.multiline, columns })
     }
 
     /// Returns the columns that are ignored.
@@ -130,7 +133,7 @@ impl Table {
             let draft = match whole {
                 Err(why) => Err(why.to_owned()),
                 Ok(()) => {
-                    let cells = cells(&bytes, self.delimiter);
+                    let cells = self.splitter.split(&bytes);
                     if cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
                         continue;
                     }
@@ -195,7 +198,7 @@ fn is_complete(columns: &[Column]) -> bool {
 }
 
 fn headings(header: &Line, delimiter: u8) -> Vec<String> {
-    let cells = cells(&header.bytes, delimiter);
+    let cells = Splitter::new(delimiter).split(&header.bytes);
     cells.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect()
 }
 
@@ -221,14 +224,41 @@ fn columns(headings: &[String], map: &[(String, String)]) -> Result<Vec<Column>,
     Ok(columns)
 }
 
-/// Splits a row into its cells; none where it is blank.
-fn cells(bytes: &[u8], delimiter: u8) -> csv::ByteRecord {
-    let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).flexible(true).delimiter(delimiter).buffer_capacity(bytes.len().max(1));
-    let mut record = csv::ByteRecord::new();
-    // This cannot fail: the bytes are in memory, and rows may have any number of cells.
-    let _ = builder.from_reader(bytes).read_byte_record(&mut record);
-    record
+/// Splits rows into their cells. To make its state machine takes longer than to read many rows.
+struct Splitter {
+    machine: csv_core::Reader,
+    /// The cells of a row, one after the other, and where each of them ends.
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Splitter {
+    fn new(delimiter: u8) -> Self {
+        let machine = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        Self { machine, cells: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Returns the cells of a row; none where it is blank.
+    fn split(&mut self, row: &[u8]) -> csv::ByteRecord {
+        self.machine.reset();
+        // The cells of a row are not longer than the row, and each but the last has a separator.
+        if self.cells.len() <= row.len() {
+            self.cells.resize(row.len() + 1, 0);
+            self.ends.resize(row.len() + 1, 0);
+        }
+        let (result, _, written, mut count) = self.machine.read_record(row, &mut self.cells, &mut self.ends);
+        if result == ReadRecordResult::InputEmpty {
+            // The end of the row ends its last cell.
+            let (rest, ends) = (&mut self.cells[written..], &mut self.ends[count..]);
+            count += self.machine.read_record(&[], rest, ends).3;
+        }
+        let (mut record, mut begin) = (csv::ByteRecord::new(), 0);
+        for end in &self.ends[..count] {
+            record.push_field(&self.cells[begin..*end]);
+            begin = *end;
+        }
+        record
+    }
 }
 
 fn is_open(bytes: &[u8], delimiter: u8) -> bool {

@@ -135,3 +135,23 @@ proptest! {
         prop_assert_eq!(last == vec!["next", ""], !is_open(line.as_bytes(), b','));
     }
 }
+
+/// Splits one row as the `csv` crate does.
+fn split_by_csv(row: &str, delimiter: u8) -> csv::ByteRecord {
+    let mut builder = csv::ReaderBuilder::new();
+    let mut record = csv::ByteRecord::new();
+    builder.has_headers(false).flexible(true).delimiter(delimiter);
+    builder.from_reader(row.as_bytes()).read_byte_record(&mut record).unwrap();
+    record
+}
+
+proptest! {
+    /// One splitter splits row after row as new readers do.
+    #[test]
+    fn rows_are_split_as_the_library_does(rows in proptest::collection::vec("[ab;, \"\n\r\u{feff}é]{0,12}", 1..6)) {
+        let mut splitter = Splitter::new(b';');
+        for row in &rows {
+            prop_assert_eq!(splitter.split(row.as_bytes()), split_by_csv(row, b';'), "{:?}", row);
+        }
+    }
+}
