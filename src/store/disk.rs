@@ -15,6 +15,7 @@ mod committer;
 mod error;
 mod event;
 mod failer;
+mod filter;
 mod generation;
 mod ingester;
 mod layout;
@@ -35,6 +36,7 @@ use self::committer::{Committer, Written};
 pub use self::error::OpenError;
 pub use self::event::DiskEvent;
 use self::failer::{Failer, Owner};
+use self::filter::{Absent, Hash};
 use self::generation::{Generation, Step};
 use self::ingester::Ingester;
 #[cfg(feature = "cli")]
@@ -75,6 +77,7 @@ pub struct DiskStore {
     /// Generations that the tables may not hold yet, oldest first.
     frozen: VecDeque<Frozen>,
     tables: Tables,
+    absent: Absent,
     segments: Arc<Segments>,
     /// The rows of the batch that is not committed yet, in the encoding of the log.
     rows: Vec<u8>,
@@ -141,6 +144,7 @@ impl DiskStore {
             current: Generation::default(),
             frozen: VecDeque::new(),
             tables,
+            absent: Absent::default(),
             segments,
             rows: Vec::new(),
             committed_memory: 0,
@@ -244,6 +248,7 @@ impl DiskStore {
 
     fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
         wal::push(&mut self.rows, table, key, value.as_deref());
+        self.absent.forget(Hash::of(table, key));
         self.current.write(table, key, value);
     }
 
@@ -296,7 +301,11 @@ impl DiskStore {
         if self.shared.failure().is_some() {
             return;
         }
-        if let Some(written) = self.generations().find_map(|generation| generation.get(table, key)) {
+        let hash = Hash::of(table, key);
+        if self.absent.knows(hash, table, key) {
+            return;
+        }
+        if let Some(written) = self.generations().find_map(|generation| generation.get(table, key, hash)) {
             if let Some(value) = written {
                 visit(value);
             }
@@ -304,7 +313,7 @@ impl DiskStore {
         }
         match self.tables.get(table, key) {
             Ok(Some(value)) => visit(&value),
-            Ok(None) => {}
+            Ok(None) => self.absent.note(hash, table, key),
             Err(error) => self.fail(table, &error),
         }
     }

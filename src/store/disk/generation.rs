@@ -8,6 +8,7 @@ use std::ops::Bound;
 use fjall::{Guard, KvPair, Slice};
 use smallvec::SmallVec;
 
+use super::filter::{Filter, Hash};
 use crate::store::{Direction, Table};
 
 /// Most keys are shorter than this, so they are stored in the map itself and a look-up follows no pointer.
@@ -32,6 +33,8 @@ pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {
 #[derive(Default, Debug)]
 pub(super) struct Generation {
     tables: [Rows; Table::ALL.len()],
+    /// The keys of all tables.
+    filter: Filter,
     /// The bytes that its rows took when they were written. Rows that were overwritten since still count.
     bytes: usize,
 }
@@ -39,12 +42,14 @@ pub(super) struct Generation {
 impl Generation {
     pub(super) fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
         self.bytes += row_bytes(key, value.as_deref());
+        self.filter.insert(Hash::of(table, key));
         self.tables[table as usize].insert(Key::from_slice(key), value);
     }
 
     /// The last write to a key: `Some(None)` where it was deleted, and `None` where it was not written.
-    pub(super) fn get(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.tables[table as usize].get(key).map(Option::as_deref)
+    pub(super) fn get(&self, table: Table, key: &[u8], hash: Hash) -> Option<Option<&[u8]>> {
+        let rows = self.filter.may_have(hash).then(|| &self.tables[table as usize])?;
+        rows.get(key).map(Option::as_deref)
     }
 
     /// The rows of a table.

@@ -1,0 +1,133 @@
+//! Says cheaply that a key is not there, which most keys of a new registration are not.
+
+use std::cell::RefCell;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::generation::Key;
+use crate::store::Table;
+
+/// The number of blocks of a filter, a power of two. With 256 KiB the largest generation has some 25 bits a row.
+const BLOCKS: usize = 4096;
+/// The number of bits that a key sets in its block.
+const BITS: u32 = 4;
+/// The number of keys that [`Absent`] remembers. A guess: what the requests of some steps look up more than once.
+const REMEMBERED: usize = 256;
+
+/// The hash of a key of a table, for both kinds of knowledge below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hash(u64);
+
+impl Hash {
+    pub(super) fn of(table: Table, key: &[u8]) -> Self {
+        Self(xxh3_64_with_seed(key, table as u64))
+    }
+
+    /// The block of the key: its first 12 bits.
+    fn block(self) -> usize {
+        (self.0 >> 52) as usize % BLOCKS
+    }
+
+    /// The bits that the key sets in its block, each as a word and a mask.
+    fn bits(self) -> impl Iterator<Item = (usize, u64)> {
+        (0..BITS).map(move |bit| {
+            let at = self.0 >> (9 * bit);
+            ((at >> 6) as usize % 8, 1 << (at % 64))
+        })
+    }
+}
+
+/// A Bloom filter of keys, in which a look-up touches one cache line (F. Putze, P. Sanders, J. Singler: Cache-, Hash- and
+/// Space-Efficient Bloom Filters, 2007). Its memory is taken with the first key.
+#[derive(Default, Debug)]
+pub(super) struct Filter(Vec<[u64; 8]>);
+
+impl Filter {
+    pub(super) fn insert(&mut self, hash: Hash) {
+        if self.0.is_empty() {
+            self.0.resize(BLOCKS, [0; 8]);
+        }
+        let block = &mut self.0[hash.block()];
+        hash.bits().for_each(|(word, mask)| block[word] |= mask);
+    }
+
+    /// Returns false where the key was never inserted.
+    pub(super) fn may_have(&self, hash: Hash) -> bool {
+        self.0.get(hash.block()).is_some_and(|block| hash.bits().all(|(word, mask)| block[word] & mask != 0))
+    }
+}
+
+/// Keys that were looked up lately and were not there. A registration looks up its id and its names when it is checked, and
+/// again when it is applied.
+#[derive(Default, Debug)]
+pub(super) struct Absent(RefCell<Vec<Option<(Table, Key)>>>);
+
+impl Absent {
+    /// Returns true where the key is known not to be there.
+    pub(super) fn knows(&self, hash: Hash, table: Table, key: &[u8]) -> bool {
+        let known = self.0.borrow();
+        let slot = known.get(slot(hash)).and_then(Option::as_ref);
+        slot.is_some_and(|(of, known)| *of == table && known.as_slice() == key)
+    }
+
+    pub(super) fn note(&self, hash: Hash, table: Table, key: &[u8]) {
+        let mut known = self.0.borrow_mut();
+        known.resize(REMEMBERED, None);
+        known[slot(hash)] = Some((table, Key::from_slice(key)));
+    }
+
+    /// Forgets a key, because it is written.
+    pub(super) fn forget(&mut self, hash: Hash) {
+        if let Some(slot) = self.0.get_mut().get_mut(slot(hash)) {
+            *slot = None;
+        }
+    }
+}
+
+fn slot(hash: Hash) -> usize {
+    hash.0 as usize % REMEMBERED
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(any::<u8>(), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_inserted_is_never_denied(keys in proptest::collection::vec((proptest::sample::select(&Table::ALL[..]), key()), 1..200)) {
+            let mut filter = Filter::default();
+            let hash = |(table, key): &(Table, Vec<u8>)| Hash::of(*table, key);
+            prop_assert!(!keys.iter().any(|key| filter.may_have(hash(key))));
+            keys.iter().for_each(|key| filter.insert(hash(key)));
+            prop_assert!(keys.iter().all(|key| filter.may_have(hash(key))));
+        }
+    }
+
+    #[test]
+    fn few_of_the_others_are_taken_for_keys_of_a_full_generation() {
+        let mut filter = Filter::default();
+        let hash = |number: u64| Hash::of(Table::Names, &number.to_be_bytes());
+        (0..80_000).for_each(|number| filter.insert(hash(number)));
+        let wrong = (80_000..180_000).filter(|number| filter.may_have(hash(*number))).count();
+        assert!(wrong < 1500, "{wrong} of 100,000");
+    }
+
+    #[test]
+    fn a_key_is_absent_until_it_is_written() {
+        let mut absent = Absent::default();
+        let hash = Hash::of(Table::Names, b"alice");
+        assert!(!absent.knows(hash, Table::Names, b"alice"));
+        absent.note(hash, Table::Names, b"alice");
+        assert!(absent.knows(hash, Table::Names, b"alice"));
+        assert!(!absent.knows(hash, Table::Registrations, b"alice"), "the same key of another table");
+        assert!(!absent.knows(hash, Table::Names, b"bob"));
+        absent.forget(hash);
+        assert!(!absent.knows(hash, Table::Names, b"alice"));
+    }
+}
