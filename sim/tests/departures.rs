@@ -385,3 +385,11 @@ fn an_admission_that_was_lost_in_a_crash_does_not_count() {
     let plan = serde_json::from_str(include_str!("plans/an_admission_that_was_lost_in_a_crash.json")).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// Of two members one leaves, and its disk is full before its departure is durable. It is back as a member when the other one
+/// departs, which it may.
+#[test]
+fn a_departure_that_was_lost_in_a_crash_does_not_count() {
+    let plan = serde_json::from_str(include_str!("plans/a_departure_that_was_lost_in_a_crash.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

@@ -152,7 +152,7 @@ fn judge_eviction(world: &World, host: Host, whom: &BTreeSet<NodeId>) -> Checked
 fn judge_departure(world: &World, host: Host, op: &Op) -> Checked {
     let members = world.books.roll.members(&world.books.ledger, host, world.plan.founders);
     let others: BTreeSet<_> = members.into_iter().filter(|member| *member != op.node).collect();
-    let stays = |member: &&NodeId| is_present_as(world, **member) && !world.books.roll.departs(**member);
+    let stays = |member: &&NodeId| is_present_as(world, **member) && !has_departed(world, **member);
     if others.iter().filter(stays).count() == 0 {
         return broken("departs", format!("host {host} departs, and nobody stays"));
     }
@@ -163,6 +163,13 @@ fn judge_departure(world: &World, host: Host, op: &Op) -> Checked {
         return broken("departs", format!("host {host} departs, and {lacks} does not have its ops"));
     }
     Ok(())
+}
+
+/// Returns true where a node has issued its `Depart`, and has not lost it in a crash.
+fn has_departed(world: &World, node: NodeId) -> bool {
+    let (machine, log) = (&world.machines[host_of(node)], world.books.ledger.log(node));
+    let is_kept = |seq: Seq| machine.disk.log(node) >= seq || machine.is_up() && log.len() as Seq >= seq;
+    world.books.roll.departure(node).is_some_and(is_kept)
 }
 
 /// Returns true where the node is the incarnation that its machine runs now, or would run if it were up.

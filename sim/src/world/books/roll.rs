@@ -112,9 +112,15 @@ impl Roll {
         going.collect()
     }
 
-    /// Returns true where a node has issued its `Depart`.
+    /// Returns true where a node has issued its `Depart`, be it that this was lost in a crash.
     pub(crate) fn departs(&self, node: NodeId) -> bool {
-        self.words.range((node, 0)..=(node, Seq::MAX)).any(|(_, word)| *word == Word::Depart)
+        self.departure(node).is_some()
+    }
+
+    /// Returns the number of the `Depart` that a node has issued.
+    pub(crate) fn departure(&self, node: NodeId) -> Option<Seq> {
+        let mut words = self.words.range((node, 0)..=(node, Seq::MAX));
+        words.find(|(_, word)| **word == Word::Depart).map(|((_, seq), _)| *seq)
     }
 
     /// Returns the nodes that a node has frozen before an op of its log.
