@@ -33,7 +33,7 @@ use crate::node::Handle;
 /// How long requests under way may take once the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The number of connections that may be served on the driver's thread. With that many under load the thread has enough to
-/// do, and others are served faster on another core. On two cores 48 took a fifth more claims than all of 256, and at 64
+/// do, and others are served faster on another core. On two cores 48 took a sixth more claims than all of 256, and at 64
 /// clients more than 8, 16 or 24.
 const MOST_NEARBY: usize = 48;
 /// How long the server waits after a failed `accept`. Where descriptors are lacking, other connections may close

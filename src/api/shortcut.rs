@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::response::Response;
 
 use super::auth::{About, allowed};
@@ -35,21 +36,24 @@ impl Shortcut {
         Self { api: Arc::clone(api), gate, observer, label, needs: (scope, about) }
     }
 
-    /// Returns true for a registration with a small body, where no pages of other sites may call.
-    pub(super) fn takes(&self, request: &Request) -> bool {
-        *request.method() == Method::POST
-            && request.uri().path() == REGISTRATIONS
-            && has_small_body(request)
-            && self.gate.get().has_no_pages()
+    /// Returns the gate for a registration with a small body, where no pages of other sites may call.
+    pub(super) fn takes(&self, request: &Request) -> Option<Gate> {
+        let is_it = *request.method() == Method::POST && request.uri().path() == REGISTRATIONS;
+        let gate = (is_it && has_small_body(request)).then(|| self.gate.get())?;
+        gate.has_no_pages().then_some(gate)
     }
 
     /// Answers a request that it takes, as the router would.
-    pub(super) async fn answer(self, request: Request) -> Response {
-        let (api, gate) = (&self.api, self.gate.get());
+    pub(super) async fn answer(self, gate: Gate, request: Request) -> Response {
+        let api = &self.api;
         let handle = |request| register.call(request, Arc::clone(api));
         let allowed = |request| allowed(api, self.needs, None, request, handle);
         let declared = |request| let_declared(request, allowed);
         let here = |request| which_cluster::checked(&api.handle, request, |request| let_in(&gate, request, declared));
-        observed(&self.observer, self.label, request, here).await
+        let mut response = observed(&self.observer, self.label, request, here).await;
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        response
     }
 }

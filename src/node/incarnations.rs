@@ -1,6 +1,6 @@
 //! Runs the incarnations of a node one after the other. A node that is evicted comes back under the next incarnation of
 //! its identity, with the same store, addresses and handles. This runs on a thread of its own (see `nearby`), so that a read
-//! from disk never holds up the sockets of peers.
+//! from disk never holds up other connections of clients.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -117,7 +117,11 @@ impl Incarnations {
             drop(channels);
             watches.transport.send_replace(None);
             // The transport is closed before the store, because a snapshot that is being sent keeps the store open.
-            runtime.block_on(transport.close());
+            runtime.block_on(async {
+                transport.close().await;
+                // The task that has the socket ends in its turn, and an address that somebody waits for is free then.
+                tokio::task::yield_now().await;
+            });
             let closed = store.map_or(Ok(()), DiskStore::close);
             let ended = match (end, closed) {
                 (End::Stop | End::Rejoin(_), Err(failure)) => Ended::Halted(failure.to_string()),

@@ -113,8 +113,9 @@ pub struct Limits {
     pub handshakes: usize,
     /// Further such connections from the addresses of members. A guess: all members of a common cluster.
     pub handshakes_of_members: usize,
-    /// The number of handshakes a second with others than members, and how many of them may come at once. A handshake takes
-    /// some 0.3 ms of the driver's thread. Guesses: a twentieth of that thread, and all places twice.
+    /// The number of handshakes a second without a proof of the address, and of those with strangers that have proved theirs,
+    /// and how many of them may come at once. A handshake takes some 0.3 ms of the driver's thread. Guesses: a twentieth of
+    /// that thread for each, and all places twice.
     pub handshake_rate: NonZeroU32,
     /// See `handshake_rate`.
     pub handshake_burst: NonZeroU32,

@@ -3,7 +3,8 @@
 //! Such a connection costs memory and time, and anybody can make one, so there are few places. Once half of them are
 //! taken, a new connection must first prove that it receives at its address (RFC 9000, section 8.1.2), which rules out
 //! false addresses. Some further places are reserved for the addresses of members, so that strangers cannot keep
-//! members out. A handshake also takes the time of the driver's thread, so strangers may have only some a second.
+//! members out. A handshake also takes the time of the driver's thread, so there are only some a second without a proof, and
+//! only some with strangers.
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::Limits;
 
-/// The places, as two semaphores, and how often strangers may take one.
+/// The places, as two semaphores, and how often one may be taken: without a proof of the address, and by strangers with one.
 #[derive(Debug)]
 pub(super) struct Lobby {
+    unproved: DefaultDirectRateLimiter,
     strangers: DefaultDirectRateLimiter,
     all: Arc<Semaphore>,
     most: usize,
@@ -46,14 +48,18 @@ impl Lobby {
         let (most, for_members) = (limits.handshakes, limits.handshakes_of_members);
         let quota = Quota::per_second(limits.handshake_rate).allow_burst(limits.handshake_burst);
         let (all, for_members) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(for_members)));
-        Self { strangers: RateLimiter::direct(quota), all, most, for_members }
+        let limiter = || RateLimiter::direct(quota);
+        Self { unproved: limiter(), strangers: limiter(), all, most, for_members }
     }
 
     pub(super) fn place(&self, caller: Caller) -> Place {
-        if !caller.proved && 2 * self.all.available_permits() <= self.most {
-            return Place::Prove;
-        }
-        if !caller.member && self.strangers.check().is_err() {
+        if !caller.proved {
+            let is_crowded = 2 * self.all.available_permits() <= self.most;
+            // Packets with false addresses use up this limit, and not that of strangers who can prove theirs.
+            if is_crowded || self.unproved.check().is_err() {
+                return Place::Prove;
+            }
+        } else if !caller.member && self.strangers.check().is_err() {
             return Place::Full;
         }
         let any = Arc::clone(&self.all).try_acquire_owned().ok();
@@ -86,12 +92,17 @@ mod tests {
     #[test]
     fn strangers_have_only_some_handshakes_a_second_and_members_any_number() {
         let lobby = Lobby::new(&Limits::default());
-        let taken = |member| {
-            let come = || lobby.place(Caller { proved: true, member });
+        let taken = |proved, member| {
+            let come = || lobby.place(Caller { proved, member });
             (0..10_000).filter(|_| matches!(come(), Place::Taken(_))).count()
         };
-        let strangers = taken(false);
-        assert!((256..5000).contains(&strangers), "{strangers}");
-        assert_eq!(taken(true), 10_000);
+        let some = 256..5000;
+        // Packets with false addresses keep nobody out who can prove an address.
+        let unproved = taken(false, false);
+        assert!(some.contains(&unproved), "{unproved}");
+        assert!(matches!(lobby.place(Caller { proved: false, member: true }), Place::Prove));
+        let strangers = taken(true, false);
+        assert!(some.contains(&strangers), "{strangers}");
+        assert_eq!(taken(true, true), 10_000);
     }
 }

@@ -128,10 +128,10 @@ fn service(
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(limits);
         let elsewhere = place.elsewhere(&request);
-        let way = if elsewhere.is_none() && shortcut.takes(&request) {
-            Either::Left(shortcut.clone().answer(request))
-        } else {
-            Either::Right(routes.call(request))
+        let gate = shortcut.takes(&request).filter(|_| elsewhere.is_none());
+        let way = match gate {
+            Some(gate) => Either::Left(shortcut.clone().answer(gate, request)),
+            None => Either::Right(routes.call(request)),
         };
         async move {
             match (way, elsewhere) {

@@ -10,6 +10,8 @@ use super::rows::{Row, Rows};
 
 /// Rows that are sent to the node at a time. A checkpoint is written after each such piece.
 const PIECE: usize = 10_000;
+/// The number of bytes in the rows of a piece beyond which no further row is added. A guess: pieces are full of usual rows.
+const PIECE_BYTES: usize = 8 << 20;
 
 /// The rows of a file in pieces.
 pub(super) struct Pieces {
@@ -27,7 +29,7 @@ impl Pieces {
     /// Begins to read. Each row gets what it is to wait for.
     pub(super) fn read(mut rows: Rows, wait: WaitArgs) -> Result<Self, Failure> {
         let ignored = rows.ignored();
-        // While one piece is sent, the next one is read.
+        // While one piece is sent, another one waits and a third is read.
         let (pieces, read) = mpsc::channel(1);
         let reading = move || {
             loop {
@@ -61,13 +63,15 @@ impl Pieces {
 }
 
 fn next(rows: &mut Rows, wait: &WaitArgs) -> Result<Piece, Failure> {
-    let mut piece = Vec::with_capacity(PIECE);
+    let (mut piece, mut bytes) = (Vec::new(), 0);
     while piece.len() < PIECE
+        && bytes < PIECE_BYTES
         && let Some(mut row) = rows.next()?
     {
         if let Ok(body) = &mut row.body {
             wait.fill(body);
         }
+        bytes += row.text.len();
         piece.push(row);
     }
     Ok(Piece { rows: piece, ignored: rows.ignored() })

@@ -46,6 +46,13 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    /// The bar is removed before an error is printed. The reader of the file has a clone of it, and lives on.
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// The content of a checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Saved {

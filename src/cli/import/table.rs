@@ -257,6 +257,10 @@ impl Splitter {
             record.push_field(&self.cells[begin..*end]);
             begin = *end;
         }
+        // An endless line takes much memory, once.
+        if row.len() > MAX_ROW {
+            (self.cells, self.ends) = (Vec::new(), Vec::new());
+        }
         record
     }
 }

@@ -66,10 +66,12 @@ impl Shared {
 
     /// Gives buffers back that were taken.
     pub(super) fn give_back(&self, buffers: impl IntoIterator<Item = Vec<u8>>) {
+        // Buffers for which there is no room are freed after the lock.
+        let mut buffers = buffers.into_iter();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |buffer: &Vec<u8>| buffer.capacity() <= MAX_SPARE_BYTES;
         let room = MAX_SPARE.saturating_sub(spare.len());
-        spare.extend(buffers.into_iter().filter(fits).take(room).map(|mut buffer| {
+        spare.extend(buffers.by_ref().filter(fits).take(room).map(|mut buffer| {
             buffer.clear();
             buffer
         }));
