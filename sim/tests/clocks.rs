@@ -468,3 +468,10 @@ fn a_node_that_stood_still_goes_for_a_moment_by_what_it_heard_before() {
     story.passes(KNOWN);
     story.ends_well();
 }
+
+/// A clock is ahead for two seconds while names end. Its node looks at them more often than others before it forgets them.
+#[test]
+fn what_ended_while_a_clock_was_ahead_is_forgotten_with_the_next_events() {
+    let plan = serde_json::from_str(include_str!("plans/a_host_that_looks_once_more.json")).expect("a plan");
+    assert_eq!(forename_sim::run::run(&plan).failure, None);
+}

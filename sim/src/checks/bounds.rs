@@ -67,6 +67,13 @@ pub(crate) fn check(world: &mut World) -> Checked {
     if !world.plan.seed.is_multiple_of(one_in) {
         return Ok(());
     }
+    // Where a clock was ahead for a moment, its host looks at some registrations more often before it forgets them, and each
+    // look waits for further events. So what is left is judged the second time.
+    count(world).or_else(|_| count(world))
+}
+
+/// Lets names come and go, and counts what is left then.
+fn count(world: &mut World) -> Checked {
     let keep = world.plan.keep_events.unwrap_or(0);
     let hosts = world.present();
     // A host whose clock stays wrong takes no registrations.
