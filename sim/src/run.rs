@@ -85,6 +85,16 @@ pub fn run(plan: &Plan) -> Report {
     report
 }
 
+/// Runs a plan that is kept as JSON.
+///
+/// # Panics
+/// Panics where the run fails, with the failure.
+#[expect(clippy::expect_used, reason = "tests call it")]
+pub fn runs_well(plan: &str) {
+    let plan = serde_json::from_str(plan).expect("it is a plan");
+    assert_eq!(run(&plan).failure, None);
+}
+
 pub(crate) fn run_traced(plan: &Plan, tracing: bool) -> (Report, Run) {
     let mut run = Run::new(plan.clone(), tracing);
     let outcome = catch_unwind(AssertUnwindSafe(|| live(&mut run)));

@@ -4,6 +4,7 @@
 use forename::model::{EndReason, NameStatus, Status};
 use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble};
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -472,6 +473,33 @@ fn a_node_that_stood_still_goes_for_a_moment_by_what_it_heard_before() {
 /// A clock is ahead for two seconds while names end. Its node looks at them more often than others before it forgets them.
 #[test]
 fn what_ended_while_a_clock_was_ahead_is_forgotten_with_the_next_events() {
-    let plan = serde_json::from_str(include_str!("plans/a_host_that_looks_once_more.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_host_that_looks_once_more.json"));
+}
+
+/// All machines start with clocks that are an hour late, one after the other, as after a power cut without a time service.
+/// Each node begins with timestamps above all that it had promised, so theirs differ by the time between the starts.
+#[test]
+fn clocks_that_all_went_back_before_a_start_hold_up_nobody() {
+    for between in [0, 1000, 4000, 15_000, 60_000] {
+        let mut story = Story::of(3);
+        story.passes(20_000);
+        for host in [LONDON, TOKYO, LIMA] {
+            story.crash(host);
+            story.step_clock(host, -HOUR);
+            story.passes(between);
+            story.start(host);
+            story.passes(2000);
+        }
+        story.passes(KNOWN);
+        let (refused, taken) = refuse(&mut story, 3, "together");
+        assert!(refused.is_empty(), "{between} ms: {refused:?}");
+        story.passes(2000);
+        are_confirmed(&mut story, 3, &taken);
+        [LONDON, TOKYO, LIMA].iter().for_each(|host| story.step_clock(*host, HOUR));
+        story.passes(KNOWN);
+        let (refused, taken) = refuse(&mut story, 3, "later");
+        assert!(refused.is_empty(), "{between} ms: {refused:?}");
+        are_confirmed(&mut story, 3, &taken);
+        story.ends_well();
+    }
 }

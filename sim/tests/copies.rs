@@ -2,6 +2,7 @@
 
 use forename::model::{EventType, Status};
 use forename_sim::plan::{CopyRun, Kind, Pick, Trouble};
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -425,32 +426,27 @@ fn what_a_node_said_to_hold_is_remembered_by_those_who_lack_it() {
 /// first.
 #[test]
 fn a_registration_whose_stamp_a_copy_gave_to_another_is_told_to_all() {
-    let plan = serde_json::from_str(include_str!("plans/two_that_were_stamped_alike.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/two_that_were_stamped_alike.json"));
 }
 
 /// Only one member was promised more than the copy knows of. It had that promise in memory only, and crashed.
 #[test]
 fn a_copy_of_which_nobody_can_tell_that_it_is_one_goes_on() {
-    let plan = serde_json::from_str(include_str!("plans/a_copy_whose_witness_lost_its_memory.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_copy_whose_witness_lost_its_memory.json"));
 }
 
 /// A copy runs in place of a directory for a moment and takes an op that the directory lacks. Then the directory is
 /// back. It gets that op before anybody can show that it lacks it, and goes on with its log.
 #[test]
 fn an_original_that_caught_up_with_its_copy_goes_on() {
-    let plan =
-        serde_json::from_str(include_str!("plans/an_original_that_caught_up_with_its_copy.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/an_original_that_caught_up_with_its_copy.json"));
 }
 
 /// A node that has issued nothing yet runs with an old copy of its directory. The first op of its log is the copy's,
 /// and another member takes it before the copy is noticed. So it counts.
 #[test]
 fn the_first_op_of_a_node_may_be_one_of_a_copy() {
-    let plan = serde_json::from_str(include_str!("plans/the_first_op_of_a_node_is_a_copys.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/the_first_op_of_a_node_is_a_copys.json"));
 }
 
 /// A copy of a directory issues ops that most members hold. The original issues another op, of which only one member
@@ -458,16 +454,14 @@ fn the_first_op_of_a_node_may_be_one_of_a_copy() {
 /// decided more of it.
 #[test]
 fn who_knows_of_a_fork_and_has_less_does_not_undo_what_others_have_decided() {
-    let plan = serde_json::from_str(include_str!("plans/one_that_knew_of_a_fork_and_had_less.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/one_that_knew_of_a_fork_and_had_less.json"));
 }
 
 /// A newcomer waits for its admission when its directory is copied. The copy runs for a moment, is let in, and promises. Then
 /// the directory itself goes on, which is still waiting.
 #[test]
 fn a_copy_from_before_the_admission_is_noticed_while_it_waits() {
-    let plan = serde_json::from_str(include_str!("plans/a_copy_from_before_it_was_let_in.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_copy_from_before_it_was_let_in.json"));
 }
 
 /// Tokyo's directory takes an op that London never gets, and is put away. A copy from before that runs for two seconds and
@@ -501,15 +495,12 @@ fn an_op_below_a_promise_that_was_given_elsewhere_stops_its_node() {
 /// soon as the directory, back again, let it go. Then the directory was alone, and gave the name to somebody else.
 #[test]
 fn a_copy_that_an_older_promise_denies_gives_nothing_away() {
-    let plan = serde_json::from_str(include_str!("plans/a_copy_that_an_older_promise_denies.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_copy_that_an_older_promise_denies.json"));
 }
 
 /// A copy starts. One member had been cut off for long and knows nothing that the copy lacks. Another one, which is connected
 /// and about to answer, holds an op of the copy's node that nobody else has.
 #[test]
 fn a_copy_does_not_go_on_with_a_majority_while_another_is_about_to_answer() {
-    let plan =
-        serde_json::from_str(include_str!("plans/a_majority_that_knew_less_than_one_more.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_majority_that_knew_less_than_one_more.json"));
 }

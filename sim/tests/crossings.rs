@@ -4,6 +4,7 @@
 use forename::model::{NameStatus, Status};
 use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Loss, Pick, Trouble};
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -380,8 +381,7 @@ fn who_leaves_while_another_is_dead_waits_until_that_one_is_out_and_the_last_goe
 /// When the refusal is durable and goes out, that other eviction is over.
 #[test]
 fn a_refusal_counts_from_when_it_was_decided() {
-    let plan = serde_json::from_str(include_str!("plans/a_refusal_that_waited_for_its_disk.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_refusal_that_waited_for_its_disk.json"));
 }
 
 /// Members of three are silent to each other in turn, over links that break in one direction. The first member begins the

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use forename::model::{EventType, MemberState, NameStatus, Status};
 use forename::replica::Refusal;
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -366,30 +367,26 @@ fn one_that_knows_nobody_who_is_left_finds_out_once_its_operator_tells_it_whom_t
 /// must not go before the others have these ops.
 #[test]
 fn a_leaver_hands_over_what_it_has_frozen() {
-    let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_a_leaver_holds.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_cut_that_only_a_leaver_holds.json"));
 }
 
 /// Only one member has the last ops of the one that is evicted. It declares the eviction, the evicted node hears of that, and
 /// then the member is lost for good. The evicted node must not drop its ops before a majority has them.
 #[test]
 fn an_evicted_node_keeps_its_ops_until_a_majority_has_them() {
-    let plan = serde_json::from_str(include_str!("plans/a_cut_that_only_the_evicted_holds.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_cut_that_only_the_evicted_holds.json"));
 }
 
 /// The first member admits a newcomer, and its disk is full before that is durable. It admits it again after an operator has
 /// begun its eviction, beyond the cut. So neither admission counts, nor what the newcomer issued meanwhile.
 #[test]
 fn an_admission_that_was_lost_in_a_crash_does_not_count() {
-    let plan = serde_json::from_str(include_str!("plans/an_admission_that_was_lost_in_a_crash.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/an_admission_that_was_lost_in_a_crash.json"));
 }
 
 /// Of two members one leaves, and its disk is full before its departure is durable. It is back as a member when the other one
 /// departs, which it may.
 #[test]
 fn a_departure_that_was_lost_in_a_crash_does_not_count() {
-    let plan = serde_json::from_str(include_str!("plans/a_departure_that_was_lost_in_a_crash.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_departure_that_was_lost_in_a_crash.json"));
 }

@@ -3,6 +3,7 @@
 use forename::model::{EventType, Status};
 use forename::replica::Refusal;
 use forename_sim::plan::{Kind, Pick, Trouble};
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -178,22 +179,19 @@ fn a_sponsor_that_has_died_since_has_no_snapshot_to_go_on_with() {
 /// have learnt of them had left their logs, and it did not believe strangers who said so.
 #[test]
 fn a_newcomer_whose_state_was_overtaken_begins_anew() {
-    let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_was_overtaken.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_newcomer_that_was_overtaken.json"));
 }
 
 /// A member is dead, and another one passes its last promise on late, since its vectors were lost meanwhile. The first member
 /// takes this for a sign of life and lets a newcomer in. It cannot know better, and that does no harm.
 #[test]
 fn a_promise_that_is_passed_on_late_looks_like_a_sign_of_life() {
-    let plan = serde_json::from_str(include_str!("plans/a_promise_that_was_passed_on_late.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_promise_that_was_passed_on_late.json"));
 }
 
 /// A newcomer has the state, and gets the key of private names with its admission. Until then every private name would look
 /// free, so it refuses to look one up, as it refuses whatever only members may do.
 #[test]
 fn a_newcomer_that_cannot_hash_private_names_says_that_it_is_no_member() {
-    let plan = serde_json::from_str(include_str!("plans/a_newcomer_that_cannot_hash_yet.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_newcomer_that_cannot_hash_yet.json"));
 }

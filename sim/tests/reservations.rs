@@ -2,6 +2,7 @@
 
 use forename::model::{NameStatus, Status};
 use forename::replica::Refusal;
+use forename_sim::run::runs_well;
 use forename_sim::story::Story;
 
 const LONDON: usize = 0;
@@ -97,6 +98,5 @@ fn an_extension_that_comes_too_late_is_refused_and_the_name_goes_on() {
 /// many open registrations as it may have. Nothing is opened by that, so it is not refused.
 #[test]
 fn who_asks_again_for_what_was_erased_opens_nothing() {
-    let plan = serde_json::from_str(include_str!("plans/a_retry_by_another_token.json")).expect("a plan");
-    assert_eq!(forename_sim::run::run(&plan).failure, None);
+    runs_well(include_str!("plans/a_retry_by_another_token.json"));
 }

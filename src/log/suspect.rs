@@ -89,12 +89,17 @@ impl View<'_> {
         }
     }
 
-    /// Returns the latest timestamp that is taken from others: cluster time and the allowed skew. Timestamps never go
-    /// back, so after cluster time has gone back, timestamps that are no further ahead than this node's own are still
-    /// taken, because they do no harm.
+    /// Returns the latest timestamp that is taken from others: cluster time and the allowed skew.
+    ///
+    /// Timestamps never go back, so after cluster time has gone back, timestamps that are no further ahead than this node's
+    /// own are still taken, because they do no harm. A node whose own are ahead by more than the skew knows by that that
+    /// cluster time has gone back. Those of other nodes may be ahead of its own then, by the time between two starts, and are
+    /// taken up to as much again.
     pub(super) fn latest_taken(&self) -> Millis {
-        let own = self.own.last().millis().plus(IN_STEP * self.heartbeat());
-        self.cluster_time().plus(self.settings.max_clock_skew).max(own)
+        let (time, own, skew) = (self.cluster_time(), self.own.last().millis(), self.settings.max_clock_skew);
+        let ahead = own.since(time);
+        let further = if ahead > skew { ahead } else { 0 }.max(IN_STEP * self.heartbeat());
+        time.plus(skew).max(own.plus(further))
     }
 
     /// Returns the time that this node's timestamps follow. They follow none while the node starts or is no member, nor
