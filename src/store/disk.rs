@@ -248,8 +248,9 @@ impl DiskStore {
 
     fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
         wal::push(&mut self.rows, table, key, value.as_deref());
-        self.absent.forget(Hash::of(table, key));
-        self.current.write(table, key, value);
+        let hash = Hash::of(table, key);
+        self.absent.forget(hash);
+        self.current.write(table, key, hash, value);
     }
 
     /// Takes the batches that the log held at the start. Full generations are handed over to the tables, and the rest
@@ -334,7 +335,9 @@ struct Replayed {
 
 impl Replayed {
     fn take(&mut self, batch: Batch, rows: &[u8]) -> bool {
-        let is_whole = wal::read(rows, |table, key, value| self.current.write(table, key, value.map(<[u8]>::to_vec)));
+        let is_whole = wal::read(rows, |table, key, value| {
+            self.current.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
+        });
         if self.current.bytes() >= self.generation_bytes {
             self.full.push((std::mem::take(&mut self.current), batch));
         }

@@ -40,13 +40,14 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
+    /// `hash` is that of the key.
+    pub(super) fn write(&mut self, table: Table, key: &[u8], hash: Hash, value: Option<Vec<u8>>) {
         self.bytes += row_bytes(key, value.as_deref());
-        self.filter.insert(Hash::of(table, key));
+        self.filter.insert(hash);
         self.tables[table as usize].insert(Key::from_slice(key), value);
     }
 
-    /// The last write to a key: `Some(None)` where it was deleted, and `None` where it was not written.
+    /// The last write to the key with this hash: `Some(None)` where it was deleted, and `None` where it was not written.
     pub(super) fn get(&self, table: Table, key: &[u8], hash: Hash) -> Option<Option<&[u8]>> {
         let rows = self.filter.may_have(hash).then(|| &self.tables[table as usize])?;
         rows.get(key).map(Option::as_deref)

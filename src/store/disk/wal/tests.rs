@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use super::files::{BLOCK, Files};
 use super::power::{Disk, Fate, Numbers};
 use super::{Log, LogError, Sizes, push, read};
+use crate::store::disk::filter::Hash;
 use crate::store::disk::generation::{Generation, Rows};
 use crate::store::disk::tables::{Below, take_over};
 use crate::store::{Batch, Table};
@@ -142,7 +143,7 @@ impl Machine {
         for (_, rows) in &found {
             let whole = read(rows, |table, key, value| {
                 write(&mut contents, table, key, value);
-                generation.write(table, key, value.map(<[u8]>::to_vec));
+                generation.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
             });
             assert!(whole);
         }
@@ -163,7 +164,7 @@ impl Machine {
                         let rows = self.batch(*bytes);
                         let generation = &mut running.generation;
                         assert!(read(&rows, |table, key, value| {
-                            generation.write(table, key, value.map(<[u8]>::to_vec));
+                            generation.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
                         }));
                         self.history.push(rows);
                     }
