@@ -36,7 +36,7 @@ pub(super) struct Observed {
     pub(super) route: &'static str,
 }
 
-/// What is needed to observe requests.
+/// What [`observed`] needs: the labels of the calls, where it counts and reports them, and the ids that it gives out.
 pub(super) struct Observer {
     calls: Calls,
     handle: Handle,

@@ -54,7 +54,7 @@ impl Handle {
         Self(Arc::new(Parts { node, calls, events, disk_low, cluster, private, health, metrics, last_backup, nearby }))
     }
 
-    /// The same handle with some parts changed.
+    /// Returns this handle after a change to its parts. Other clones of it are not changed.
     fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self

@@ -116,3 +116,45 @@ async fn both_ways_count_against_one_rate() {
     assert_eq!(answer(&fake, &sent, true).await.0.as_u16(), 429);
     assert_eq!(answer(&fake, &sent, false).await.0.as_u16(), 429);
 }
+
+/// Returns the shortcut of a node that nobody answers for, behind this gate.
+fn shortcut(gate: Gate) -> Shortcut {
+    let handle = Handle::new(watch::channel(NODE).1, mpsc::channel(1).0, watch::channel(cursor(0)).1);
+    let dir = tempfile::tempdir().unwrap();
+    let doors = Doors { gate: gate.into(), ..Doors::default() };
+    let api = Api::new(handle, Arc::new(FakeAdmin::in_dir(dir.path())), &doors);
+    let observer = api.observer(doors.traces);
+    Shortcut::new(&api, doors.gate, observer)
+}
+
+fn sent(method: Method, path: &str, length: Option<&str>) -> axum::extract::Request {
+    let mut request = axum::http::Request::builder().method(method).uri(path).header("host", "localhost");
+    if let Some(length) = length {
+        request = request.header("content-length", length);
+    }
+    request.body(axum::body::Body::empty()).unwrap()
+}
+
+#[test]
+fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
+    let open = shortcut(Gate::default());
+    assert!(open.takes(&sent(Method::POST, PATH, Some("120"))).is_some());
+    assert!(open.takes(&sent(Method::POST, "/v1/registrations?wait=final", Some("120"))).is_some());
+    assert!(open.takes(&sent(Method::POST, PATH, None)).is_none(), "it may be of any size");
+    assert!(open.takes(&sent(Method::POST, PATH, Some("20000"))).is_none());
+    assert!(open.takes(&sent(Method::GET, PATH, Some("0"))).is_none());
+    assert!(open.takes(&sent(Method::POST, "/v1/registrations:batch", Some("120"))).is_none());
+    assert!(open.takes(&sent(Method::POST, "/v1/registrations/", Some("120"))).is_none());
+    let listed = shortcut(Gate::new(&[], &["https://desk.example.org".to_owned()]).unwrap());
+    assert!(listed.takes(&sent(Method::POST, PATH, Some("120"))).is_none(), "it needs the headers for pages");
+}
+
+/// HTTP/1.1 adds the length by itself; HTTP/2 does not know it any more when it sends the answer.
+#[tokio::test]
+async fn an_answer_says_its_length_itself() {
+    let answer = shortcut(Gate::default()).answer(Gate::default(), sent(Method::POST, PATH, Some("0"))).await;
+    assert_eq!(answer.status().as_u16(), 415);
+    let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
+    assert!(length > 0 && body.len() == length, "{length} for {}", body.len());
+}
