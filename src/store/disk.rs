@@ -11,6 +11,7 @@
 //! after a crash the store is the result of some prefix of the committed batches, each of them whole, and the prefix
 //! includes every batch that was reported durable.
 
+mod absent;
 mod committer;
 mod error;
 mod event;
@@ -32,11 +33,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::absent::Absent;
 use self::committer::{Committer, Written};
 pub use self::error::OpenError;
 pub use self::event::DiskEvent;
 use self::failer::{Failer, Owner};
-use self::filter::{Absent, Hash};
+use self::filter::Hash;
 use self::generation::{Generation, Step};
 use self::ingester::Ingester;
 #[cfg(feature = "cli")]

@@ -1,10 +1,7 @@
 //! Says cheaply that a key is not there, which most keys of a new registration are not.
 
-use std::cell::RefCell;
-
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::generation::Key;
 use crate::store::Table;
 
 /// The number of blocks of a filter, a power of two. With 512 KiB the largest generation, of some 200,000 keys, has 20 bits a
@@ -12,12 +9,10 @@ use crate::store::Table;
 const BLOCKS: usize = 8192;
 /// The number of bits that a key sets in its block.
 const BITS: u32 = 4;
-/// The number of keys that [`Absent`] remembers. A guess: what the requests of some steps look up more than once.
-const REMEMBERED: usize = 256;
 
-/// The hash of a key of a table, for both kinds of knowledge below.
+/// The hash of a key of a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Hash(u64);
+pub(super) struct Hash(pub(super) u64);
 
 impl Hash {
     pub(super) fn of(table: Table, key: &[u8]) -> Self {
@@ -58,37 +53,6 @@ impl Filter {
     }
 }
 
-/// Keys that were looked up lately and were not there. A registration looks up its id and its names when it is checked, and
-/// again when it is applied.
-#[derive(Default, Debug)]
-pub(super) struct Absent(RefCell<Vec<Option<(Table, Key)>>>);
-
-impl Absent {
-    /// Returns true where the key is known not to be there.
-    pub(super) fn knows(&self, hash: Hash, table: Table, key: &[u8]) -> bool {
-        let known = self.0.borrow();
-        let slot = known.get(slot(hash)).and_then(Option::as_ref);
-        slot.is_some_and(|(of, known)| *of == table && known.as_slice() == key)
-    }
-
-    pub(super) fn note(&self, hash: Hash, table: Table, key: &[u8]) {
-        let mut known = self.0.borrow_mut();
-        known.resize(REMEMBERED, None);
-        known[slot(hash)] = Some((table, Key::from_slice(key)));
-    }
-
-    /// Forgets a key, because it is written.
-    pub(super) fn forget(&mut self, hash: Hash) {
-        if let Some(slot) = self.0.get_mut().get_mut(slot(hash)) {
-            *slot = None;
-        }
-    }
-}
-
-fn slot(hash: Hash) -> usize {
-    hash.0 as usize % REMEMBERED
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -117,18 +81,5 @@ mod tests {
         (0..200_000).for_each(|number| filter.insert(hash(number)));
         let wrong = (200_000..300_000).filter(|number| filter.may_have(hash(*number))).count();
         assert!(wrong < 1000, "{wrong} of 100,000");
-    }
-
-    #[test]
-    fn a_key_is_absent_until_it_is_written() {
-        let mut absent = Absent::default();
-        let hash = Hash::of(Table::Names, b"alice");
-        assert!(!absent.knows(hash, Table::Names, b"alice"));
-        absent.note(hash, Table::Names, b"alice");
-        assert!(absent.knows(hash, Table::Names, b"alice"));
-        assert!(!absent.knows(hash, Table::Registrations, b"alice"), "the same key of another table");
-        assert!(!absent.knows(hash, Table::Names, b"bob"));
-        absent.forget(hash);
-        assert!(!absent.knows(hash, Table::Names, b"alice"));
     }
 }
