@@ -402,3 +402,11 @@ fn a_member_behind_a_link_that_is_slower_than_silence_is_not_in_contact() {
     let plan = serde_json::from_str(plan).expect("a plan");
     assert_eq!(forename_sim::run::run(&plan).failure, None);
 }
+
+/// Two evictions of five members cross on a slow disk. A member has declared the first at a cut that the second evicted had
+/// frozen, and then the second. Another lacks an op up to the first cut. It does not declare the second alone, or a third
+/// would find a lesser cut of the first, below a claim that was confirmed.
+#[test]
+fn an_eviction_is_not_declared_without_what_it_rests_on() {
+    runs_well(include_str!("plans/an_eviction_declared_without_what_it_rests_on.json"));
+}

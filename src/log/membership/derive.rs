@@ -101,20 +101,31 @@ fn admit(derived: &mut Derivation, ops: &Ops) {
 /// up to its cuts, because until then the watermark must still wait for the evicted nodes. Returns false where there
 /// was nothing to apply.
 ///
+/// The declarations of one member are applied in the order of its log. The later one may rest on the earlier: whoever
+/// applied it alone, and declared that, would let others compute a cut without a freeze that was counted before.
+///
 /// Of two declared cuts of a node the lesser counts: a node whose own `Admit` is void may have computed a greater cut
 /// than the members that stay.
 fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     let (mut ready, mut agreed): (BTreeMap<NodeId, Cut>, BTreeMap<NodeId, Cut>) = Default::default();
+    // The last member of which a declaration waits for ops. The ops are in the order of the members and of their logs.
+    let mut waits = None;
     for op in ops.values().filter(|op| derived.counts(op)) {
         match &op.body {
             Body::Member(MemberOp::Evict { cuts }) => {
-                let here = cuts.iter().all(|(node, cut)| logs(*node).seq >= cut.seq);
-                let place = if here { &mut ready } else { &mut agreed };
-                for (node, cut) in cuts {
+                let counts = |(node, cut): &(&NodeId, &Cut)| {
                     let known = derived.cuts.get(node);
-                    if planted!(log::replaces(known.is_none_or(|known| cut < known), known)) {
-                        place.entry(*node).and_modify(|least| *least = (*least).min(*cut)).or_insert(*cut);
-                    }
+                    planted!(log::replaces(known.is_none_or(|known| *cut < known), known))
+                };
+                let cuts: Vec<_> = cuts.iter().filter(counts).collect();
+                let here = cuts.iter().all(|(node, cut)| logs(**node).seq >= cut.seq);
+                let in_order = waits != Some(op.node);
+                if !here {
+                    waits = Some(op.node);
+                }
+                let place = if here && in_order { &mut ready } else { &mut agreed };
+                for (node, cut) in cuts {
+                    place.entry(*node).and_modify(|least| *least = (*least).min(*cut)).or_insert(*cut);
                 }
             }
             Body::Member(MemberOp::Depart) if derived.members.contains(&op.node) => {

@@ -129,6 +129,34 @@ fn what_is_decided_is_declared_together_with_what_it_rests_on() {
     assert_eq!(membership.to_declare(), &[(NodeId(2), at(9)), (NodeId(5), at(17))].into());
 }
 
+/// Node 4 declared that 2 is out at 7, because 5 had frozen it there, and that 5 is out after it. A node that applied the second
+/// alone and declared it would let others compute a lesser cut of 2, without the freeze by 5.
+#[test]
+fn the_declarations_of_one_member_are_applied_in_their_order() {
+    let logs: Logs<'_> = &|node| at(if node == NodeId(2) { 6 } else { Seq::MAX });
+    let founders: BTreeSet<_> = [1, 2, 3, 4, 5].map(NodeId).into();
+    let first = [(1, 6), (3, 6), (4, 7), (5, 7)].map(|(by, seq)| op(by, 1, 10, freeze(2, seq)));
+    let second = [(1, 2), (3, 2), (4, 3)].map(|(by, place)| op(by, place, 20, freeze(5, 1)));
+    let declared = [op(4, 2, 11, evict(&[(2, 7)])), op(4, 4, 21, evict(&[(5, 1)]))];
+    let ops: Vec<_> = first.into_iter().chain(second).chain(declared).collect();
+    let mut membership = Membership::new(NodeId(3), founders, BTreeMap::new(), ops, logs);
+    assert_eq!(members(&membership), [1, 2, 3, 4, 5], "op 7 of node 2 is missing here");
+    assert_eq!(membership.agreed(), &[(NodeId(2), at(7)), (NodeId(5), at(1))].into());
+    assert!(membership.to_declare().is_empty());
+    assert!(membership.try_finish(ALL));
+    assert_eq!(membership.to_declare(), &[(NodeId(2), at(7)), (NodeId(5), at(1))].into());
+    assert_eq!(members(&membership), [1, 3, 4]);
+}
+
+#[test]
+fn a_declaration_that_a_lesser_cut_has_overtaken_holds_nothing_up() {
+    let logs: Logs<'_> = &|node| at(if node == NodeId(2) { 6 } else { Seq::MAX });
+    let founders: BTreeSet<_> = [1, 2, 3, 4, 5].map(NodeId).into();
+    let ops = [op(1, 1, 10, evict(&[(2, 6)])), op(4, 1, 10, evict(&[(2, 7)])), op(4, 2, 11, evict(&[(2, 7), (5, 1)]))];
+    let membership = Membership::new(NodeId(3), founders, BTreeMap::new(), ops, logs);
+    assert_eq!((members(&membership), membership.cut(NodeId(2))), (vec![1, 3, 4], Some(at(6))));
+}
+
 #[test]
 fn half_of_the_members_evict_nobody() {
     let membership = founded(&[1, 2], vec![op(1, 1, 10, freeze(2, 0))]);
