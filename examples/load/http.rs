@@ -1,4 +1,4 @@
-//! The smallest part of HTTP/1.1 that claims names over a persistent connection: one write, one read, the status and
+//! The smallest part of HTTP/1.1 that claims names and looks them up over a persistent connection: one write, one read, the status and
 //! the length.
 
 use std::io::{Error as IoError, ErrorKind, Write};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::Outcome;
 
-/// The largest size of an answer, which is more than that of any answer to one registration.
+/// The largest size of an answer, which is more than that of any answer to one registration or to 100 names.
 const MAX_ANSWER: usize = 64 << 10;
 
 pub(crate) struct Connection {
@@ -26,31 +26,52 @@ impl Connection {
     }
 
     pub(crate) async fn register(&mut self, name: &str) -> Outcome<u16> {
+        let wait = if self.wait_final { r#","wait":"final","timeout":"30s""# } else { "" };
+        self.body.clear();
+        write!(self.body, r#"{{"owner":"user-{name}","names":[{{"namespace":"username","name":"{name}"}}]{wait}}}"#)?;
+        self.post("/v1/registrations").await
+    }
+
+    pub(crate) async fn look_up(&mut self, name: &str) -> Outcome<u16> {
+        self.buffer.clear();
+        write!(self.buffer, "GET /v1/names/username/{name} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address)?;
+        self.exchange().await
+    }
+
+    pub(crate) async fn check(&mut self, names: impl Iterator<Item = String>) -> Outcome<u16> {
+        self.body.clear();
+        let mut before = "[";
+        for name in names {
+            write!(self.body, r#"{before}{{"namespace":"username","name":"{name}"}}"#)?;
+            before = ",";
+        }
+        self.body.push(b']');
+        self.post("/v1/names:check").await
+    }
+
+    async fn post(&mut self, path: &str) -> Outcome<u16> {
+        self.buffer.clear();
+        write!(
+            self.buffer,
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.address,
+            self.body.len()
+        )?;
+        self.buffer.extend_from_slice(&self.body);
+        self.exchange().await
+    }
+
+    /// Sends the request in the buffer and waits for the answer.
+    async fn exchange(&mut self) -> Outcome<u16> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => dial(&self.address).await?,
         };
-        self.format(name)?;
         stream.write_all(&self.buffer).await?;
         let (status, keep) = self.read(&mut stream).await?;
         // The connection is kept only after a whole answer, so that a failure never leaves half an answer in it.
         self.stream = keep.then_some(stream);
         Ok(status)
-    }
-
-    fn format(&mut self, name: &str) -> Outcome<()> {
-        let wait = if self.wait_final { r#","wait":"final","timeout":"30s""# } else { "" };
-        self.body.clear();
-        write!(self.body, r#"{{"owner":"user-{name}","names":[{{"namespace":"username","name":"{name}"}}]{wait}}}"#)?;
-        self.buffer.clear();
-        write!(
-            self.buffer,
-            "POST /v1/registrations HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.address,
-            self.body.len()
-        )?;
-        self.buffer.extend_from_slice(&self.body);
-        Ok(())
     }
 
     /// Reads an answer. Returns the status, and whether the connection can be used again.

@@ -12,6 +12,7 @@
 mod etcd;
 mod floor;
 mod http;
+mod people;
 mod picture;
 mod process;
 mod redis;
@@ -38,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The time that a client waits after a failure before it connects again. A guess, so that a dead node costs no CPU
 /// time.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The number of names that are checked in one request, which is the most that a node takes.
+const CHECKED: u64 = 100;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Target {
@@ -68,21 +71,45 @@ enum Names {
     Fresh,
     /// One of this number of names, so that most claims find the name taken.
     Hot(u64),
+    /// The name of one of the first so many people.
+    People(u64),
+}
+
+impl Names {
+    fn pick(self, number: u64) -> String {
+        match self {
+            Self::Fresh => format!("n{number:016x}"),
+            Self::Hot(count) => format!("hot{}", number % count),
+            Self::People(count) => people::name(number % count),
+        }
+    }
 }
 
 impl std::str::FromStr for Names {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let count = || text.strip_prefix("hot:")?.parse().ok().filter(|count| *count > 0);
+        let count = |kind: &str| text.strip_prefix(kind)?.parse().ok().filter(|count| *count > 0);
+        let counted = || count("hot:").map(Self::Hot).or_else(|| count("people:").map(Self::People));
         match text {
             "fresh" => Ok(Self::Fresh),
-            _ => count().map(Self::Hot).ok_or_else(|| "it must be 'fresh' or like 'hot:100'".to_owned()),
+            _ => counted().ok_or_else(|| "it must be 'fresh', or like 'hot:100' or 'people:100'".to_owned()),
         }
     }
 }
 
-/// Claims names at a node or several, and prints throughput and latencies.
+/// What a client asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Ask {
+    /// A claim to a name
+    Claim,
+    /// Whose a name is: `GET /v1/names/username/NAME` of forename
+    LookUp,
+    /// Which of 100 names can be had: `POST /v1/names:check` of forename
+    Check,
+}
+
+/// Claims names at a node or several, or looks them up, and prints throughput and latencies.
 #[derive(Parser, Debug)]
 struct Args {
     /// Where a node listens for clients; more than one is used round robin
@@ -108,9 +135,20 @@ struct Args {
     /// Whether a registration is answered when accepted or when final
     #[arg(long, value_enum, default_value = "none")]
     wait: Wait,
-    /// fresh, or hot:K for K names that all clients want
+    /// fresh, hot:K for K names that all clients want, or people:K for the names of the first K people
     #[arg(long, default_value = "fresh")]
     names: Names,
+    #[arg(long, value_enum, default_value = "claim")]
+    ask: Ask,
+    /// Write a file of so many people for `forename import` to the standard output, in place of asking anything
+    #[arg(long, value_name = "COUNT")]
+    people: Option<u64>,
+    /// The number of the first of these people
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "people")]
+    first: u64,
+    /// How the ids of their owners begin
+    #[arg(long, value_name = "TEXT", default_value = "user", requires = "people")]
+    owners: String,
     /// Processes whose CPU time and memory are reported too
     #[arg(long = "pid")]
     pids: Vec<u32>,
@@ -208,26 +246,30 @@ enum Client {
 }
 
 impl Client {
-    /// Claims a name. Returns the HTTP status of the answer: 200 to 299 where the client got the name.
-    async fn claim(&mut self, name: &str) -> Outcome<u16> {
-        match self {
-            Self::Forename(connection) => connection.register(name).await,
-            Self::Etcd(client) => client.create(name).await,
-            Self::Redis(client) => client.create(name).await,
+    /// Claims a name, or asks for it. Returns the HTTP status of the answer: 200 to 299 where the client got the name, or
+    /// somebody has the name that was looked up.
+    async fn ask(&mut self, what: Ask, names: Names, number: u64) -> Outcome<u16> {
+        let name = names.pick(number);
+        match (self, what) {
+            (Self::Forename(connection), Ask::Claim) => connection.register(&name).await,
+            (Self::Forename(connection), Ask::LookUp) => connection.look_up(&name).await,
+            (Self::Forename(connection), Ask::Check) => {
+                let mut numbers = Numbers(number);
+                connection.check((0..CHECKED).map(|_| names.pick(numbers.next()))).await
+            }
+            (Self::Etcd(client), Ask::Claim) => client.create(&name).await,
+            (Self::Redis(client), Ask::Claim) => client.create(&name).await,
+            (Self::Etcd(_) | Self::Redis(_), _) => Err("only forename's names are looked up here".into()),
         }
     }
 }
 
-async fn run_client(mut client: Client, names: Names, shared: Rc<RefCell<Shared>>) {
+async fn run_client(mut client: Client, ask: Ask, names: Names, shared: Rc<RefCell<Shared>>) {
     loop {
         // This is a statement of its own, so that the borrow ends before the claim begins.
         let next = shared.borrow_mut().next();
         let Some((number, began)) = next else { return };
-        let name = match names {
-            Names::Fresh => format!("n{number:016x}"),
-            Names::Hot(count) => format!("hot{}", number % count),
-        };
-        let answer = client.claim(&name).await;
+        let answer = client.ask(ask, names, number).await;
         shared.borrow_mut().record(began, answer.as_ref().ok().copied());
         if answer.is_err() {
             tokio::time::sleep(PAUSE).await;
@@ -285,7 +327,7 @@ async fn run(args: &Args) -> Outcome<Report> {
     let local = LocalSet::new();
     let mut running = Vec::new();
     for client in clients {
-        running.push(local.spawn_local(run_client(client, args.names, shared.clone())));
+        running.push(local.spawn_local(run_client(client, args.ask, args.names, shared.clone())));
     }
     let ended = local.run_until(async {
         tokio::time::sleep_until(measure_from.into()).await;
@@ -315,11 +357,15 @@ async fn run(args: &Args) -> Outcome<Report> {
     if let Some(file) = &args.histogram {
         std::fs::write(file, shared.tally.percentiles())?;
     }
-    Ok(shared.tally.report(args.clients, took, unfinished, usage))
+    Ok(shared.tally.report(args.ask, args.clients, took, unfinished, usage))
 }
 
 fn main() -> Outcome<()> {
     let args = Args::parse();
+    if let Some(count) = args.people {
+        people::write(args.first, count, &args.owners, std::io::stdout().lock())?;
+        return Ok(());
+    }
     if let Some(directory) = &args.floor {
         let floor = floor::measure(directory)?;
         match args.output {

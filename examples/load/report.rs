@@ -7,8 +7,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::Outcome;
 use super::process::Usage;
+use super::{Ask, CHECKED, Outcome};
 
 /// The claims so far.
 pub(crate) struct Tally {
@@ -57,11 +57,12 @@ impl Tally {
         table
     }
 
-    pub(crate) fn report(&self, clients: usize, took: Duration, unfinished: usize, usage: Usage) -> Report {
+    pub(crate) fn report(&self, asked: Ask, clients: usize, took: Duration, unfinished: usize, usage: Usage) -> Report {
         let at = |quantile| Duration::from_micros(self.latencies.value_at_quantile(quantile));
         let refused = (!self.refusals.is_empty())
             .then(|| [0.5, 0.99].map(|quantile| Duration::from_micros(self.refusals.value_at_quantile(quantile))));
         Report {
+            asked,
             clients,
             took,
             claims: self.latencies.len(),
@@ -76,6 +77,7 @@ impl Tally {
 }
 
 pub(crate) struct Report {
+    asked: Ask,
     clients: usize,
     took: Duration,
     claims: u64,
@@ -90,8 +92,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The names that were got, or looked up, a second.
     fn rate(&self) -> f64 {
-        self.claims as f64 / self.took.as_secs_f64()
+        let names = match self.asked {
+            Ask::Claim | Ask::LookUp => self.claims,
+            Ask::Check => self.claims * CHECKED,
+        };
+        names as f64 / self.took.as_secs_f64()
     }
 
     /// The CPU time of an answer in microseconds.
@@ -126,7 +133,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [p50, p99, p999, max] = self.quantiles;
-        writeln!(f, "{} clients, {:.1} s: {:.0} claims/s", self.clients, self.took.as_secs_f64(), self.rate())?;
+        let what = match self.asked {
+            Ask::Claim => "claims",
+            Ask::LookUp | Ask::Check => "names",
+        };
+        writeln!(f, "{} clients, {:.1} s: {:.0} {what}/s", self.clients, self.took.as_secs_f64(), self.rate())?;
         writeln!(f, "  p50 {p50:?}, p99 {p99:?}, p99.9 {p999:?}, max {max:?}")?;
         if let Some([p50, p99]) = self.refused {
             writeln!(f, "  refusals: p50 {p50:?}, p99 {p99:?}")?;

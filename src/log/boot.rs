@@ -67,6 +67,7 @@ impl Log {
     pub(crate) fn wipe(&mut self, store: &mut impl Store) {
         let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
         tables.for_each(|table| empty(store, table));
+        self.peers.truncated.clear();
         // A newcomer that is admitted gets the secrets of its cluster anew.
         schema::Secret::clear_if_set(store);
         schema::SecretAge::clear_if_set(store);

@@ -58,20 +58,32 @@ pub(crate) fn read(
 }
 
 /// Drops chunks of a log in which every op is at or below `upto` and older than `before`. It drops a limited number of
-/// them, so that a step stays short. `last` is the last op of the log that this node has.
-pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis) {
+/// them, so that a step stays short. `last` is the last op of the log that this node has. `begins` is where the log is
+/// known to begin, and becomes the place where it begins afterwards: a scan across rows that were deleted costs as much as
+/// one across rows, until the store has compacted them.
+pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis, begins: &mut Seq) {
     let (mut gone, mut last_old) = (Vec::new(), None);
-    schema::Log::scan(store, &Span::<schema::Log>::of(origin), Direction::Up, &mut |chunk| {
+    let rows = Span::<schema::Log>::of(origin).and_from(LogKey { origin, seq: *begins });
+    schema::Log::scan(store, &rows, Direction::Up, &mut |chunk| {
         // A chunk ends where the next one begins.
         let first = chunk.key().map_or(0, |key| key.seq);
-        gone.extend(last_old.take().filter(|_| first <= upto + 1));
+        if let Some(old) = last_old.take() {
+            if first > upto + 1 {
+                return ControlFlow::Break(());
+            }
+            gone.push(old);
+            *begins = first;
+        }
         if first > upto || gone.len() == AT_ONCE || !is_older(&chunk, before) {
             return ControlFlow::Break(());
         }
         last_old = Some(chunk.address());
         ControlFlow::Continue(())
     });
-    gone.extend(last_old.filter(|_| last <= upto));
+    if let Some(old) = last_old.filter(|_| last <= upto) {
+        gone.push(old);
+        *begins = last + 1;
+    }
     gone.into_iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
 }
 
@@ -113,6 +125,40 @@ mod tests {
                 ControlFlow::Continue(())
             });
             assert_eq!(seqs, (from..=610).collect::<Vec<_>>());
+        }
+    }
+
+    /// Returns where a log of 610 ops in chunks of at most 256 begins after each truncation, and counts the rows that stay.
+    #[test]
+    fn a_log_is_truncated_chunk_by_chunk_from_where_it_begins() {
+        let mut store = MemoryStore::new();
+        let mut buffer = LogBuffer::default();
+        for seq in 1..=610 {
+            let body = Body::Name(NameOp::Activate { registration: Stamp::default() });
+            // A timestamp is in milliseconds with a counter of 16 bits below.
+            buffer.push(Op::new(NodeId(1), seq, Hlc(seq << 16), Chain::default(), body));
+        }
+        buffer.write(&mut store);
+        let rows = |store: &MemoryStore| {
+            let mut firsts = Vec::new();
+            schema::Log::each(store, &Span::all(), |chunk| firsts.extend(chunk.key().map(|key| key.seq)));
+            firsts
+        };
+        let mut begins = 0;
+        // Up to an op, and older than a time: the begin afterwards, and the first ops of the chunks that are left.
+        for (upto, before, begin, left) in [
+            (255, 1000, 0, vec![1, 257, 513]),
+            (256, 256, 0, vec![1, 257, 513]),
+            (256, 257, 257, vec![257, 513]),
+            (300, 1000, 257, vec![257, 513]),
+            (609, 1000, 513, vec![513]),
+            (609, 1000, 513, vec![513]),
+            (610, 610, 513, vec![513]),
+            (610, 1000, 611, vec![]),
+            (610, 1000, 611, vec![]),
+        ] {
+            truncate(&mut store, NodeId(1), 610, upto, Millis(before), &mut begins);
+            assert_eq!((begins, rows(&store)), (begin, left), "up to {upto}, before {before}");
         }
     }
 }

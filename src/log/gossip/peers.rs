@@ -93,6 +93,8 @@ pub(crate) struct Peers {
     pub(super) next_contacts: Millis,
     /// When to truncate the logs again.
     pub(super) next_truncation: Millis,
+    /// Where each log begins in the store, as far as this process has truncated it.
+    pub(in crate::log) truncated: BTreeMap<NodeId, Seq>,
     /// The peer that a newcomer has asked for a snapshot. It asks one at a time, because parts of two snapshots would
     /// mix.
     pub(super) sponsor: Option<NodeId>,
@@ -125,6 +127,7 @@ impl Peers {
             next_vote: now.elapsed,
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
+            truncated: BTreeMap::new(),
             sponsor: None,
             received: None,
             resuming: false,

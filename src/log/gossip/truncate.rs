@@ -40,7 +40,8 @@ impl Log {
             let held = others.iter().map(|node| self.frontiers.held(*node, origin)).min();
             let upto = self.frontiers.decided(origin).min(held.unwrap_or(u64::MAX));
             let last = self.frontiers.seq(origin);
-            ops::truncate(store, origin, last, upto, before);
+            let begins = self.peers.truncated.entry(origin).or_default();
+            ops::truncate(store, origin, last, upto, before, begins);
         }
     }
 
