@@ -19,6 +19,7 @@ mod failer;
 mod filter;
 mod generation;
 mod ingester;
+mod known;
 mod layout;
 mod options;
 mod shared;
@@ -48,7 +49,7 @@ pub use self::options::DiskOptions;
 use self::shared::Shared;
 use self::snapshots::Stream;
 pub use self::snapshots::View;
-use self::tables::Tables;
+use self::tables::{Learning, Tables};
 use self::wal::{Directory, Log, Segments};
 use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
 
@@ -105,6 +106,7 @@ pub struct DiskStore {
     // Fields are dropped in the order of their declaration, so the committer stops before the ingester.
     committer: Committer,
     ingester: Ingester,
+    _learning: Learning,
     /// The lock is released after the database is closed.
     _lock: std::fs::File,
 }
@@ -138,6 +140,7 @@ impl DiskStore {
         let shared = Arc::new(Shared::new(log.last(), state.applied));
         let (first, segments) = (log.last(), log.segments().clone());
         let threads = |error| OpenError::io(dir, error);
+        let learning = tables.learn().map_err(threads)?;
         let failer = Failer { shared: shared.clone(), owner: Arc::new(Owner::new(on_event)) };
         let committer = Committer::start(log, failer.clone(), options.memory_bytes).map_err(threads)?;
         let ingester =
@@ -162,6 +165,7 @@ impl DiskStore {
             failer,
             committer,
             ingester,
+            _learning: learning,
             _lock: lock,
         };
         store.take_replayed(replayed);
@@ -314,7 +318,7 @@ impl DiskStore {
             }
             return;
         }
-        match self.tables.get(table, key) {
+        match self.tables.get(table, key, hash) {
             Ok(Some(value)) => visit(&value),
             Ok(None) => self.absent.note(hash, table, key),
             Err(error) => self.fail(table, &error),

@@ -4,9 +4,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::store::Table;
 
-/// The number of blocks of a filter, a power of two. With 512 KiB the largest generation, of some 200,000 keys, has 20 bits a
-/// key.
-const BLOCKS: usize = 8192;
+/// The number of blocks of a filter, as a power of two. With 512 KiB the largest generation, of some 200,000 keys, has 20 bits
+/// a key.
+const BLOCKS: u32 = 13;
 /// The number of bits that a key sets in its block.
 const BITS: u32 = 4;
 
@@ -19,13 +19,13 @@ impl Hash {
         Self(xxh3_64_with_seed(key, table as u64))
     }
 
-    /// The block of the key: its first 13 bits.
-    fn block(self) -> usize {
-        (self.0 >> 51) as usize % BLOCKS
+    /// The place of the key's block among two to this power: its first bits.
+    pub(super) fn place(self, exponent: u32) -> usize {
+        (self.0 >> (64 - exponent)) as usize
     }
 
     /// The bits that the key sets in its block, each as a word and a mask.
-    fn bits(self) -> impl Iterator<Item = (usize, u64)> {
+    pub(super) fn bits(self) -> impl Iterator<Item = (usize, u64)> {
         (0..BITS).map(move |bit| {
             let at = self.0 >> (9 * bit);
             ((at >> 6) as usize % 8, 1 << (at % 64))
@@ -41,15 +41,15 @@ pub(super) struct Filter(Vec<[u64; 8]>);
 impl Filter {
     pub(super) fn insert(&mut self, hash: Hash) {
         if self.0.is_empty() {
-            self.0.resize(BLOCKS, [0; 8]);
+            self.0.resize(1 << BLOCKS, [0; 8]);
         }
-        let block = &mut self.0[hash.block()];
+        let block = &mut self.0[hash.place(BLOCKS)];
         hash.bits().for_each(|(word, mask)| block[word] |= mask);
     }
 
     /// Returns false where the key was never inserted.
     pub(super) fn may_have(&self, hash: Hash) -> bool {
-        self.0.get(hash.block()).is_some_and(|block| hash.bits().all(|(word, mask)| block[word] & mask != 0))
+        self.0.get(hash.place(BLOCKS)).is_some_and(|block| hash.bits().all(|(word, mask)| block[word] & mask != 0))
     }
 }
 

@@ -5,16 +5,22 @@
 //! some tables of a generation ahead of the others. This does no harm: the log is read again from the batch up to which
 //! fjall says that it has all of them, and a row gives the new value of a key and not a change of it.
 
+use std::io;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use fjall::compaction::Leveled;
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
 
+use super::filter::Hash;
 use super::generation::{Bounds, Generation, Rows, row_bytes};
+use super::known::Known;
 use crate::store::{Batch, Table};
 
 /// The size in bytes of a file of a compacted table. Each file is synced on its own, while the log is synced too. A
@@ -31,6 +37,10 @@ const MOST_WAITING_FILES: usize = 12;
 /// The time between two checks of whether compaction has caught up. A guess: short compared with a compaction, long
 /// compared with a check.
 const COMPACTION_POLL: Duration = Duration::from_millis(2);
+
+/// The number of keys that are learnt at a start before the thread rests for as long as that took, so that it takes half of a
+/// core. A guess.
+const LEARNT_AT_ONCE: usize = 4096;
 
 /// The keyspace that says which batches the others hold, and its keys.
 const STATE: &str = "state";
@@ -70,6 +80,23 @@ pub(super) struct Tables {
     database: Database,
     keyspaces: Vec<Keyspace>,
     state: Keyspace,
+    known: Arc<Known>,
+}
+
+/// The thread that learns the keys of the tables. Dropping it stops the thread.
+pub(super) struct Learning {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Learning {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Where the thread has panicked, keys are looked up in the tables.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// The state that the tables record about themselves.
@@ -93,7 +120,37 @@ impl Tables {
         let keyspaces = Table::ALL.into_iter().map(|table| database.keyspace(table.name(), || settings(table)));
         let keyspaces = keyspaces.collect::<fjall::Result<_>>()?;
         let state = database.keyspace(STATE, || settings(Table::Meta))?;
-        Ok(Self { database, keyspaces, state })
+        Ok(Self { database, keyspaces, state, known: Arc::default() })
+    }
+
+    /// Learns the keys that the tables have, in a thread of its own. It must begin before anything is ingested.
+    pub(super) fn learn(&self) -> io::Result<Learning> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (tables, snapshot, stopped) = (self.clone(), self.snapshot(), stop.clone());
+        let learn = move || tables.learn_from(&snapshot, &stopped);
+        let thread = thread::Builder::new().name("store-keys".into()).spawn(learn)?;
+        Ok(Learning { stop, thread: Some(thread) })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "how long it works decides how long it rests")]
+    fn learn_from(&self, snapshot: &Snapshot, stop: &AtomicBool) {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        for table in Table::ALL.into_iter().filter(|table| Known::covers(*table)) {
+            let mut began = Instant::now();
+            for (count, row) in self.range(snapshot, table, all).enumerate() {
+                // Where a key cannot be read, whoever needs it will say so.
+                let Ok(key) = row.key() else { return };
+                self.known.insert(Hash::of(table, &key));
+                if count % LEARNT_AT_ONCE == 0 {
+                    if stop.load(Relaxed) {
+                        return;
+                    }
+                    thread::sleep(began.elapsed());
+                    began = Instant::now();
+                }
+            }
+        }
+        self.known.completed();
     }
 
     /// Records in new tables that they hold no batch.
@@ -115,8 +172,14 @@ impl Tables {
         Ok(applied.zip(seed).map(|(applied, seed)| State { applied, seed }))
     }
 
-    pub(super) fn get(&self, table: Table, key: &[u8]) -> fjall::Result<Option<Slice>> {
-        self.keyspace(table).get(key)
+    /// Reads the row of a key. `hash` is that of the key.
+    pub(super) fn get(&self, table: Table, key: &[u8], hash: Hash) -> fjall::Result<Option<Slice>> {
+        if self.denies(table, hash) { Ok(None) } else { self.keyspace(table).get(key) }
+    }
+
+    /// Returns true where the table does not have the key with this hash; false where that needs a look.
+    pub(super) fn denies(&self, table: Table, hash: Hash) -> bool {
+        self.known.denies(table, hash)
     }
 
     /// The size in bytes of a table on disk.
@@ -155,9 +218,15 @@ impl Below for Tables {
 
     fn ingest(&self, table: Table, rows: &Rows, done: &dyn Fn(usize)) -> fjall::Result<()> {
         let mut ingestion = self.keyspace(table).start_ingestion()?;
+        let known = Known::covers(table);
         for (key, value) in rows {
             match value {
-                Some(value) => ingestion.write(key.as_slice(), value.as_slice())?,
+                Some(value) => {
+                    if known {
+                        self.known.insert(Hash::of(table, key));
+                    }
+                    ingestion.write(key.as_slice(), value.as_slice())?;
+                }
                 None => ingestion.write_tombstone(key.as_slice())?,
             }
             done(row_bytes(key, value.as_deref()));

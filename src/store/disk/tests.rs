@@ -612,3 +612,47 @@ fn each_sync_of_the_log_is_reported_once() {
     opened.store.commit();
     drop(opened.store);
 }
+
+/// Waits for a condition of the threads of the store.
+#[expect(clippy::disallowed_methods, reason = "a test that waits has a deadline")]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn keys_of_the_tables_are_known_after_a_start_and_as_they_come() {
+    let dir = TempDir::new().unwrap();
+    let write = |opened: &mut Opened, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            opened.put(Table::Names, &format!("name{number}"), "1");
+            let batch = opened.store.commit();
+            opened.settle(batch);
+        }
+        // All rows go to the tables, and memory forgets them.
+        opened.store.freeze();
+        until("the tables have all", || opened.store.shared.applied() >= opened.store.first + opened.store.last);
+        opened.store.forget();
+        assert_eq!(opened.store.frozen.len(), 0);
+    };
+    let mut opened = open(dir.path());
+    write(&mut opened, 0..300);
+    opened.store.close().unwrap();
+
+    let mut opened = open(dir.path());
+    let denies =
+        |opened: &Opened, name: &str| opened.store.tables.denies(Table::Names, Hash::of(Table::Names, name.as_bytes()));
+    until("the keys are learnt", || denies(&opened, "nobody"));
+    write(&mut opened, 300..600);
+    for number in 0..600 {
+        let name = format!("name{number}");
+        assert!(!denies(&opened, &name), "{name} is in the tables");
+        assert_eq!(opened.get(Table::Names, &name).as_deref(), Some("1"));
+    }
+    let denied = (600..1600).filter(|number| denies(&opened, &format!("name{number}"))).count();
+    assert!(denied > 900, "{denied} of 1000 others are denied without a look at the tables");
+    opened.store.close().unwrap();
+}
