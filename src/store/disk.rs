@@ -7,7 +7,8 @@
 //! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
 //! A read looks into the current generation, the frozen ones, and the tables, in this order, so its result does not
-//! depend on how far the threads are. A start reads the log into memory from the batch on at which the tables end. So
+//! depend on how far the threads are. A filter over the keys of the tables in memory answers for most that are in none of them;
+//! after a start a thread learns these keys, and until it has them all the tables are asked (see `known`). A start reads the log into memory from the batch on at which the tables end. So
 //! after a crash the store is the result of some prefix of the committed batches, each of them whole, and the prefix
 //! includes every batch that was reported durable.
 
