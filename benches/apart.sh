@@ -10,8 +10,8 @@
 # halves: two members are cut off from each other, each takes N names, of which a part is claimed at both; then the cut is
 # healed. Measured are the time until nothing is pending at either, and the memory of each.
 #
-# All datagrams between the members pass examples/relay. All processes are ended and all files removed on exit. Needs jq and
-# curl. FORENAME_BIN, LOAD_BIN and RELAY_BIN name other programs than those that are built.
+# All datagrams between the members pass examples/relay. All processes are ended and all files removed on exit. Needs jq,
+# curl and ss. FORENAME_BIN, LOAD_BIN and RELAY_BIN name other programs than those that are built.
 set -euo pipefail
 
 usage() { sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -30,10 +30,9 @@ while (($# > 0)); do
   shift 2
 done
 
-fail() { printf 'apart: %s\n' "$*" >&2; exit 1; }
-for tool in jq curl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
-
 cd "$(dirname "$0")/.."
+source benches/common.sh
+need jq curl ss
 target="${CARGO_TARGET_DIR:-target}"
 forename="${FORENAME_BIN:-}" load="${LOAD_BIN:-}" relay="${RELAY_BIN:-}"
 if [[ -z $forename ]]; then cargo build --quiet --release --bin forename; forename="$target/release/forename"; fi
@@ -62,15 +61,6 @@ free_port() {
       return
     fi
   done
-}
-
-# Waits until a command succeeds, for a minute at most.
-await() {
-  for _ in $(seq 600); do
-    if "$@" >/dev/null 2>&1; then return; fi
-    sleep 0.1
-  done
-  fail "not ready: $*"
 }
 
 # Starts so many members, which reach each other through the relay. `nodes` are their HTTP addresses.

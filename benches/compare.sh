@@ -30,7 +30,8 @@ while (($# > 0)); do
   shift 2
 done
 
-fail() { printf 'compare: %s\n' "$*" >&2; exit 1; }
+cd "$(dirname "$0")/.."
+source benches/common.sh
 
 if [[ $install == yes ]]; then
   apt-get update && apt-get install --yes --no-install-recommends postgresql redis-server etcd-server etcd-client
@@ -40,12 +41,11 @@ if [[ -z $postgres_bin ]] && command -v pg_config >/dev/null; then postgres_bin=
 for found in /usr/lib/postgresql/*/bin; do
   if [[ ! -x $postgres_bin/initdb && -x $found/initdb ]]; then postgres_bin="$found"; fi
 done
-for tool in jq curl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
+need jq curl
 if [[ $systems == *postgres* && ! -x $postgres_bin/pgbench ]]; then fail "PostgreSQL is missing; see --install"; fi
 if [[ $systems == *redis* ]] && ! command -v redis-server >/dev/null; then fail "Redis is missing; see --install"; fi
 if [[ $systems == *etcd* ]] && ! command -v etcd etcdctl >/dev/null; then fail "etcd is missing; see --install"; fi
 
-cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"
 forename="${FORENAME_BIN:-}" load="${LOAD_BIN:-}"
 # Apart, so that the node is built as users build it, without what the load command adds to its dependencies.
@@ -78,15 +78,6 @@ free_port() {
     port=$((20000 + RANDOM % 12000))
     if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
   done
-}
-
-# Waits until a command succeeds, ten seconds at most.
-await() {
-  for _ in $(seq 100); do
-    if "$@" >/dev/null 2>&1; then return; fi
-    sleep 0.1
-  done
-  fail "not ready: $*"
 }
 
 as_postgres=()

@@ -98,14 +98,14 @@ impl std::str::FromStr for Names {
     }
 }
 
-/// What a client asks.
+/// The kind of request that the clients send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Ask {
     /// A claim to a name
     Claim,
-    /// Whose a name is: `GET /v1/names/username/NAME` of forename
+    /// Who holds a name: `GET /v1/names/username/NAME` of forename
     LookUp,
-    /// Which of 100 names can be had: `POST /v1/names:check` of forename
+    /// Whether 100 names are available, in one request: `POST /v1/names:check` of forename
     Check,
 }
 

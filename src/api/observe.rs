@@ -36,7 +36,8 @@ pub(super) struct Observed {
     pub(super) route: &'static str,
 }
 
-/// What [`observed`] needs: the labels of the calls, where it counts and reports them, and the ids that it gives out.
+/// The state that [`observed`] keeps for all requests: the labels of the calls, the metrics and traces that it writes to, and
+/// the source of request ids.
 pub(super) struct Observer {
     calls: Calls,
     handle: Handle,

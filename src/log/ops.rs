@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// Returns where a log of 610 ops in chunks of at most 256 begins after each truncation, and counts the rows that stay.
+    /// The log has 610 ops, in chunks of 256 at most.
     #[test]
     fn a_log_is_truncated_chunk_by_chunk_from_where_it_begins() {
         let mut store = MemoryStore::new();

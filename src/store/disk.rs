@@ -7,10 +7,12 @@
 //! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
 //! A read looks into the current generation, the frozen ones, and the tables, in this order, so its result does not
-//! depend on how far the threads are. A filter over the keys of the tables in memory answers for most that are in none of them;
-//! after a start a thread learns these keys, and until it has them all the tables are asked (see `known`). A start reads the log into memory from the batch on at which the tables end. So
-//! after a crash the store is the result of some prefix of the committed batches, each of them whole, and the prefix
-//! includes every batch that was reported durable.
+//! depend on how far the threads are. A filter in memory over the keys of the tables spares most reads of keys that the
+//! tables do not have. After a start a thread learns these keys; until it has them all, the tables are read (see `known`).
+//!
+//! A start reads the log into memory from the batch on at which the tables end. So after a crash the store is the result
+//! of some prefix of the committed batches, each of them whole, and the prefix includes every batch that was reported
+//! durable.
 
 mod absent;
 mod committer;
@@ -107,6 +109,7 @@ pub struct DiskStore {
     // Fields are dropped in the order of their declaration, so the committer stops before the ingester.
     committer: Committer,
     ingester: Ingester,
+    /// It has a handle of the database too, so it ends before the lock is released.
     _learning: Learning,
     /// The lock is released after the database is closed.
     _lock: std::fs::File,

@@ -65,8 +65,7 @@ impl Known {
     }
 
     fn may_have(&self, hash: Hash) -> bool {
-        let parts = self.parts.iter().map_while(OnceLock::get).enumerate();
-        parts.into_iter().any(|(part, blocks)| {
+        self.parts.iter().map_while(OnceLock::get).enumerate().any(|(part, blocks)| {
             let block = &blocks[hash.place(exponent(part))];
             hash.bits().all(|(word, mask)| block[word].load(Relaxed) & mask != 0)
         })
@@ -75,7 +74,7 @@ impl Known {
 
 /// The number of a part's blocks, as a power of two.
 fn exponent(part: usize) -> u32 {
-    // There are five parts.
+    // The number of a part is small enough for the cast.
     FIRST_PART + 2 * part as u32
 }
 
