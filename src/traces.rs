@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
-use self::export::{Caller, Exporter};
+pub(crate) use self::export::Caller;
+use self::export::Exporter;
 pub(crate) use self::told::Answered;
 pub use self::told::TracesError;
 use crate::clock::NodeId;

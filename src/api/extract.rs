@@ -1,11 +1,11 @@
 //! Extracts bodies, parameters and path segments from requests. Each failure is a [`Problem`].
 
 use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -62,12 +62,19 @@ pub(super) fn check_type(headers: &HeaderMap, taken: &[&str]) -> Result<(), Box<
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<Problem>> {
     let limits = request.extensions().get::<Connections>().copied().unwrap_or_default();
-    let body = tokio::time::timeout(limits.body_within, Bytes::from_request(request, state)).await;
-    let body = body.map_err(|_| {
-        let detail =
-            format!("the body did not arrive within {:?}; nothing was recorded, send it again", limits.body_within);
-        Problem::boxed(ProblemType::TooSlow, detail)
-    })?;
+    arrived(Bytes::from_request(request, state), limits).await
+}
+
+/// Reads the whole of a body that is known to be small.
+pub(super) async fn whole(body: axum::body::Body, limits: Connections) -> Result<Bytes, Box<Problem>> {
+    arrived(Bytes::from_request(Request::new(body), &()), limits).await
+}
+
+async fn arrived(
+    body: impl Future<Output = Result<Bytes, BytesRejection>>,
+    limits: Connections,
+) -> Result<Bytes, Box<Problem>> {
+    let body = tokio::time::timeout(limits.body_within, body).await.map_err(|_| too_slow(limits))?;
     body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("the body is larger than {MAX_BODY} bytes; nothing was recorded, send less");
@@ -76,6 +83,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Box<
         let detail = format!("the body did not arrive whole ({rejection}); nothing was recorded, send it again");
         Problem::boxed(ProblemType::InvalidRequest, detail)
     })
+}
+
+/// The problem of a body that was not there within the limit.
+pub(super) fn too_slow(limits: Connections) -> Box<Problem> {
+    let detail =
+        format!("the body did not arrive within {:?}; nothing was recorded, send it again", limits.body_within);
+    Problem::boxed(ProblemType::TooSlow, detail)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Box<Problem>> {
@@ -146,10 +160,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
 /// Returns a JSON answer.
 pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => internal(&format!("the answer cannot be written as JSON: {error}")).into_response(),
-    }
+    whole_json(status, value).map(axum::body::Body::from)
+}
+
+/// Makes an answer with its whole body.
+pub(super) fn whole_json<T: Serialize>(status: StatusCode, value: &T) -> http::Response<Vec<u8>> {
+    let body = match serde_json::to_vec(value) {
+        Ok(body) => body,
+        Err(error) => return internal(&format!("the answer cannot be written as JSON: {error}")).whole(),
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// Logs a fault of this node, and returns it as a problem.

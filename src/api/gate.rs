@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{self, HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::CorsLayer;
@@ -92,7 +92,7 @@ impl Gate {
     }
 
     /// Refuses a request to a name that is not the node's, or from a page that is not listed.
-    fn check(&self, request: &Request) -> Result<(), Box<Problem>> {
+    pub(super) fn check<B>(&self, request: &http::Request<B>) -> Result<(), Box<Problem>> {
         let headers = request.headers();
         // A request line with a whole URL names the host a second time (RFC 9112, section 3.2.2).
         if let Some(named) = request.uri().authority()
@@ -168,40 +168,23 @@ fn origin(text: &str) -> Result<String, GateError> {
 
 async fn from_where(State(gate): State<Shared<Gate>>, request: Request, next: Next) -> Response {
     let gate = gate.get();
-    if gate.has_no_pages() {
-        return let_in(&gate, request, |request| next.run(request)).await;
-    }
-    let permitted = |request| gate.permissions().layer(next).call(request);
-    let_in(&gate, request, async |request| permitted(request).await.unwrap_or_else(|never| match never {})).await
-}
-
-/// Answers a request by what comes next, where it is to a name of the node and from a page that may call.
-pub(super) async fn let_in<F: Future<Output = Response>>(
-    gate: &Gate,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
     let mut response = match gate.check(&request) {
-        Ok(()) => next(request).await,
         Err(problem) => problem.into_response(),
+        Ok(()) if gate.has_no_pages() => next.run(request).await,
+        Ok(()) => gate.permissions().layer(next).call(request).await.unwrap_or_else(|never| match never {}),
     };
-    // These headers forbid other pages to load an answer as an image, a script or a frame.
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    keep_apart(response.headers_mut());
     response
 }
 
-async fn declared(request: Request, next: Next) -> Response {
-    let_declared(request, |request| next.run(request)).await
+/// Adds the headers that forbid other pages to load an answer as an image, a script or a frame.
+pub(super) fn keep_apart(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
 }
 
-/// Answers a request by what comes next, unless it may change something and does not declare a JSON body. That also holds for
-/// calls without a body.
-pub(super) async fn let_declared<F: Future<Output = Response>>(
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
+/// Refuses a request that may change something and does not declare a JSON body. That also holds for calls without a body.
+async fn declared(request: Request, next: Next) -> Response {
     let declared = match *request.method() {
         Method::POST if request.uri().path() == batch::PATH => check_type(request.headers(), &ALSO_NDJSON),
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE => check_json(request.headers()),
@@ -209,7 +192,7 @@ pub(super) async fn let_declared<F: Future<Output = Response>>(
         _ => Ok(()),
     };
     match declared {
-        Ok(()) => next(request).await,
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{self, HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::node::Handle;
-use crate::traces::{Answered, Traces};
+use crate::traces::{Answered, Caller, Traces};
 
 /// The header with the id of a request, in the request and in its answer.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -78,46 +78,61 @@ pub(super) fn before(routes: Router, observer: Arc<Observer>) -> Router {
 async fn observe(
     State(observer): State<Arc<Observer>>,
     path: Option<MatchedPath>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let route = observer.route(path.as_ref(), request.method());
-    observed(&observer, route, request, |request| next.run(request)).await
-}
-
-/// Answers a request by what comes next, and observes that.
-pub(super) async fn observed<F: Future<Output = Response>>(
-    observer: &Observer,
-    route: &'static str,
-    mut request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    let id = observer.id(request.headers());
-    let caller = observer.traces.caller(request.headers());
-    let span = tracing::info_span!("request", id = &*id);
-    request.extensions_mut().insert(Observed { id: Arc::clone(&id), route });
-    let began = Instant::now();
-    let answered = async {
-        let response = next(request).await;
-        let (status, took) = (response.status().as_u16(), began.elapsed());
-        tracing::debug!(route, status, ?took, "answered");
-        observer.handle.metrics().requested(route, status, took);
-        if let Some(caller) = caller {
-            let (node, registration, id) = (observer.handle.node(), registered(&response), Arc::clone(&id));
-            observer.traces.answered(caller, Answered { node, route, status, took, registration, id });
-        }
-        response
-    };
-    let mut response = answered.instrument(span).await;
-    if let Ok(value) = HeaderValue::try_from(&*id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    let observation = observer.begin(route, request.headers());
+    request.extensions_mut().insert(Observed { id: Arc::clone(&observation.id), route });
+    let mut response = next.run(request).instrument(observation.span()).await;
+    observation.end(&mut response);
     response
 }
 
+/// A request that is being answered.
+pub(super) struct Observation<'a> {
+    observer: &'a Observer,
+    route: &'static str,
+    id: Arc<str>,
+    span: tracing::Span,
+    caller: Option<Caller>,
+    began: Instant,
+}
+
+impl Observer {
+    /// Begins to observe a request with these headers.
+    pub(super) fn begin(&self, route: &'static str, headers: &HeaderMap) -> Observation<'_> {
+        let id = self.id(headers);
+        let span = tracing::info_span!("request", id = &*id);
+        Observation { observer: self, route, id, span, caller: self.traces.caller(headers), began: Instant::now() }
+    }
+}
+
+impl Observation<'_> {
+    /// The span within which the request is answered.
+    pub(super) fn span(&self) -> tracing::Span {
+        self.span.clone()
+    }
+
+    /// Counts the answer, and adds the request's id to it.
+    pub(super) fn end<B>(self, response: &mut http::Response<B>) {
+        let Self { observer, route, id, span, caller, began } = self;
+        let (status, took) = (response.status().as_u16(), began.elapsed());
+        span.in_scope(|| tracing::debug!(route, status, ?took, "answered"));
+        observer.handle.metrics().requested(route, status, took);
+        if let Ok(value) = HeaderValue::try_from(&*id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let Some(caller) = caller {
+            let (node, registration) = (observer.handle.node(), registered(response.headers()));
+            observer.traces.answered(caller, Answered { node, route, status, took, registration, id });
+        }
+    }
+}
+
 /// Returns the registration that a request has made or asked to make: its answer says where that is.
-fn registered(response: &Response) -> Option<Uuid> {
-    let place = response.headers().get(header::LOCATION)?.to_str().ok()?;
+fn registered(headers: &HeaderMap) -> Option<Uuid> {
+    let place = headers.get(header::LOCATION)?.to_str().ok()?;
     place.strip_prefix("/v1/registrations/")?.parse().ok()
 }
 

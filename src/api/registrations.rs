@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::auth::{Caller, forbidden};
-use super::extract::{Body, Id, NoParams, Params, Segments, json};
+use super::extract::{Body, Id, NoParams, Params, Segments, json, whole_json};
 use super::grid::on_grid;
 use super::names::{looked_up, suggestions};
+use super::routes::REGISTRATIONS;
 use super::{Api, asked};
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, OwnerPlace, Registration, RegistrationBody, Span, Wait};
@@ -27,22 +28,30 @@ pub(super) async fn register(
     caller: Caller,
     Params(NoParams {}): Params<NoParams>,
     IdempotencyKey(key): IdempotencyKey,
-    Body(mut body): Body<RegistrationBody>,
-) -> Result<Response, Box<Problem>> {
-    if let Some(key) = key {
-        if body.id.is_some_and(|id| id != key) {
-            return Err(invalid("the header Idempotency-Key and the member id differ; give one of them"));
-        }
-        body.id = Some(key);
+    Body(body): Body<RegistrationBody>,
+) -> Response {
+    answer(&api, &caller, key, body).await.map(axum::body::Body::from)
+}
+
+/// Registers names for a caller, under the id that its idempotency key stands for, where it has one.
+pub(super) async fn answer(
+    api: &Api,
+    caller: &Caller,
+    key: Option<Uuid>,
+    mut body: RegistrationBody,
+) -> http::Response<Vec<u8>> {
+    if key.is_some() && body.id.is_some_and(|id| Some(id) != key) {
+        return invalid("the header Idempotency-Key and the member id differ; give one of them").whole();
     }
-    let (id, mut response) = match registered(&api.handle, Some(&caller), body).await {
-        Ok(registration) => (Some(registration.id), json(accepted(&registration), &registration)),
-        Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.into_response()),
+    body.id = key.or(body.id);
+    let (id, mut response) = match registered(&api.handle, Some(caller), body).await {
+        Ok(registration) => (Some(registration.id), whole_json(accepted(&registration), &registration)),
+        Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.whole()),
     };
-    if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("/v1/registrations/{id}")).ok()) {
+    if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("{REGISTRATIONS}/{id}")).ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// Returns the HTTP status for a registration that was not rejected.
@@ -160,7 +169,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
 /// Returns the id that an idempotency key stands for. The key may be bare, or quoted as a structured header
 /// (draft-ietf-httpapi-idempotency-key-header).
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();

@@ -6,6 +6,7 @@
 
 mod connection;
 mod count;
+mod plain;
 mod quick;
 mod terms;
 

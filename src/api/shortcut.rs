@@ -4,21 +4,24 @@
 
 use std::sync::Arc;
 
-use axum::body::HttpBody;
-use axum::extract::Request;
-use axum::handler::Handler;
-use axum::http::{Method, header};
-use axum::response::Response;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Request, Response, header};
+use tracing::Instrument;
+use uuid::Uuid;
 
-use super::auth::{About, allowed};
-use super::gate::{Gate, let_declared, let_in};
-use super::observe::{Observer, observed};
-use super::registrations::register;
+use super::auth::{About, Caller, allowed};
+use super::extract::{check_json, parse, whole};
+use super::gate::{Gate, keep_apart};
+use super::observe::Observer;
+use super::registrations::{answer, idempotency_key};
 use super::routes::{REGISTRATIONS, registering};
-use super::server::has_small_body;
+use super::server::{Connections, Peer, has_small_body};
 use super::shared::Shared;
 use super::{Api, which_cluster};
-use crate::model::Scope;
+use crate::model::{Problem, RegistrationBody, Scope};
+
+/// The body of a request, or why it did not arrive.
+pub(super) type Arrived = Result<Bytes, Box<Problem>>;
 
 /// The way of registrations. Clones share it.
 #[derive(Clone)]
@@ -36,24 +39,67 @@ impl Shortcut {
         Self { api: Arc::clone(api), gate, observer, label, needs: (scope, about) }
     }
 
-    /// Returns the gate for a registration with a small body, where no pages of other sites may call.
-    pub(super) fn takes(&self, request: &Request) -> Option<Gate> {
-        let is_it = *request.method() == Method::POST && request.uri().path() == REGISTRATIONS;
-        let gate = (is_it && has_small_body(request)).then(|| self.gate.get())?;
-        gate.has_no_pages().then_some(gate)
+    /// Returns the gate for registrations, where no pages of other sites may call.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        Some(self.gate.get()).filter(Gate::has_no_pages)
+    }
+
+    /// Returns the gate for a request that takes this way: a registration without parameters and with a small body.
+    pub(super) fn takes<B>(&self, request: &Request<B>) -> Option<Gate> {
+        let uri = request.uri();
+        let is_it = *request.method() == Method::POST && uri.path() == REGISTRATIONS && uri.query().is_none();
+        (is_it && has_small_body(request)).then(|| self.gate())?
     }
 
     /// Answers a request that it takes, as the router would.
-    pub(super) async fn answer(self, gate: Gate, request: Request) -> Response {
-        let api = &self.api;
-        let handle = |request| register.call(request, Arc::clone(api));
-        let allowed = |request| allowed(api, self.needs, None, request, handle);
-        let declared = |request| let_declared(request, allowed);
-        let here = |request| which_cluster::checked(&api.handle, request, |request| let_in(&gate, request, declared));
-        let mut response = observed(&self.observer, self.label, request, here).await;
-        if let Some(length) = response.body().size_hint().exact() {
-            response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
-        }
+    pub(super) async fn answer(&self, gate: &Gate, peer: Peer, request: Request<Arrived>) -> Response<Vec<u8>> {
+        let observation = self.observer.begin(self.label, request.headers());
+        let ours = self.api.handle.cluster();
+        let mut response = match which_cluster::meant(request.headers(), ours) {
+            Ok(()) => {
+                let mut response = match gate.check(&request).and_then(|()| self.read(peer, request)) {
+                    Ok((caller, key, body)) => {
+                        answer(&self.api, &caller, key, body).instrument(observation.span()).await
+                    }
+                    Err(problem) => problem.whole(),
+                };
+                keep_apart(response.headers_mut());
+                response
+            }
+            Err(problem) => problem.whole(),
+        };
+        which_cluster::name(response.headers_mut(), ours.or_else(|| self.api.handle.cluster()));
+        observation.end(&mut response);
         response
+    }
+
+    /// Answers a request that it takes, whose body is still to be read.
+    pub(super) async fn answer_read(
+        self,
+        gate: Gate,
+        peer: Peer,
+        limits: Connections,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, whole(body, limits).await);
+        let mut response = self.answer(&gate, peer, request).await;
+        // HTTP/1.1 adds the length by itself, HTTP/2 does not know it any more when it sends the answer.
+        let length = response.body().len();
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        response.map(Body::from)
+    }
+
+    /// Checks a request to a name of this node, and reads it.
+    fn read(
+        &self,
+        Peer(address): Peer,
+        request: Request<Arrived>,
+    ) -> Result<(Caller, Option<Uuid>, RegistrationBody), Box<Problem>> {
+        let headers: &HeaderMap = request.headers();
+        check_json(headers)?;
+        let caller = allowed(&self.api, address, headers, self.needs)?;
+        let key = idempotency_key(headers)?;
+        Ok((caller, key, parse(&request.into_body()?)?))
     }
 }

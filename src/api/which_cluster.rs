@@ -16,31 +16,25 @@ pub(super) fn before(routes: Router, handle: Handle) -> Router {
 }
 
 async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Response {
-    checked(&handle, request, |request| next.run(request)).await
-}
-
-/// Answers a request by what comes next, unless it is meant for another cluster.
-pub(super) async fn checked<F: Future<Output = Response>>(
-    handle: &Handle,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
     let ours = handle.cluster();
     let mut response = match meant(request.headers(), ours) {
-        Ok(()) => next(request).await,
+        Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     // A newcomer may have learnt the id of its cluster meanwhile.
-    if let Some(ours) = ours.or_else(|| handle.cluster())
-        && let Ok(value) = HeaderValue::try_from(ours.to_string())
-    {
-        response.headers_mut().insert(CLUSTER_HEADER, value);
-    }
+    name(response.headers_mut(), ours.or_else(|| handle.cluster()));
     response
 }
 
+/// Adds the cluster to the headers of an answer.
+pub(super) fn name(headers: &mut HeaderMap, ours: Option<ClusterId>) {
+    if let Some(value) = ours.and_then(|ours| HeaderValue::try_from(ours.to_string()).ok()) {
+        headers.insert(CLUSTER_HEADER, value);
+    }
+}
+
 /// Returns an error where the caller names another cluster. A caller that names none is let through.
-fn meant(headers: &HeaderMap, ours: Option<ClusterId>) -> Result<(), Box<Problem>> {
+pub(super) fn meant(headers: &HeaderMap, ours: Option<ClusterId>) -> Result<(), Box<Problem>> {
     let Some(value) = headers.get(CLUSTER_HEADER) else { return Ok(()) };
     let meant: Option<ClusterId> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     let Some(meant) = meant else {

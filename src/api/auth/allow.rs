@@ -178,21 +178,10 @@ pub(in crate::api) fn allow(
 async fn check(
     State((api, scope, about)): State<(Arc<Api>, Scope, About)>,
     params: Result<RawPathParams, RawPathParamsRejection>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    allowed(&api, (scope, about), params.as_ref().ok(), request, |request| next.run(request)).await
-}
-
-/// Answers a request by what comes next, where its caller has the scope. `params` are what its path names.
-pub(in crate::api) async fn allowed<F: Future<Output = Response>>(
-    api: &Api,
-    (scope, about): (Scope, About),
-    params: Option<&RawPathParams>,
-    mut request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    let token = match bearer(api, request.headers()) {
+    let token = match bearer(&api, request.headers()) {
         Ok(token) => token,
         // A request without a valid token is not written into the audit log, because strangers could fill it.
         Err(problem) => return problem.into_response(),
@@ -200,18 +189,12 @@ pub(in crate::api) async fn allowed<F: Future<Output = Response>>(
     let only_reads = only_reads(&request);
     let attempt = (scope == Scope::Admin).then(|| {
         let name = token.as_ref().map(|token| token.name.clone());
-        Attempt::new(name, peer(&request), params, &request)
+        Attempt::new(name, peer(&request), params.as_ref().ok(), &request)
     });
-    let found = caller(api, token, &request, scope).and_then(|caller| {
-        if about == About::All && !caller.namespaces.is_empty() {
-            return Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into()));
-        }
-        Ok(caller)
-    });
-    let response = match found {
+    let response = match caller(&api, token, peer(&request), (scope, about)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next(request).await
+            next.run(request).await
         }
         Err(problem) => problem.into_response(),
     };
@@ -219,6 +202,16 @@ pub(in crate::api) async fn allowed<F: Future<Output = Response>>(
         attempt.record(&api.audit, &response, Time(now()));
     }
     response
+}
+
+/// Returns the caller of a request with these headers from this address, where it may make the call.
+pub(in crate::api) fn allowed(
+    api: &Api,
+    address: IpAddr,
+    headers: &HeaderMap,
+    needs: (Scope, About),
+) -> Result<Caller, Box<Problem>> {
+    caller(api, bearer(api, headers)?, address, needs)
 }
 
 /// Returns true for a request that changes nothing, and whose answer has neither the node's key nor the events of others. Where
@@ -237,16 +230,25 @@ fn bearer(api: &Api, headers: &HeaderMap) -> Result<Option<ApiToken>, Box<Proble
     token.map(Some).ok_or_else(|| unauthorized("the API token is none of this node's"))
 }
 
-/// Returns the caller, where its token is valid for the scope and its rate is not exceeded.
-fn caller(api: &Api, token: Option<ApiToken>, request: &Request, scope: Scope) -> Result<Caller, Box<Problem>> {
-    let Some(token) = token else { return Caller::anybody(network(peer(request)), &api.rates).in_time() };
+/// Returns the caller, where its token is valid for the call and its rate is not exceeded.
+fn caller(
+    api: &Api,
+    token: Option<ApiToken>,
+    address: IpAddr,
+    (scope, about): (Scope, About),
+) -> Result<Caller, Box<Problem>> {
+    let Some(token) = token else { return Caller::anybody(network(address), &api.rates).in_time() };
     if token.expires.is_some_and(|expires| expires.0 <= now()) {
         return Err(unauthorized(&format!("the API token {:?} has expired", token.name)));
     }
     if !token.may(scope) {
         return Err(forbidden(&format!("the API token {:?}", token.name), scope));
     }
-    Caller::bearing(&token, &api.rates).in_time()
+    let caller = Caller::bearing(&token, &api.rates).in_time()?;
+    if about == About::All && !caller.namespaces.is_empty() {
+        return Err(Box::new(Refusal::OutOfReach("all namespaces".to_owned()).into()));
+    }
+    Ok(caller)
 }
 
 /// Returns the address that a request comes from. It is not known where another program's HTTP server serves the

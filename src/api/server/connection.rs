@@ -1,7 +1,8 @@
 //! One connection, from its handshake to its last answer.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Cursor};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Routes;
+use super::plain::serve_plain;
 use super::quick::{Place, answered_on, begins_quick};
 use super::terms::{Connections, Peer};
 use crate::api::tls::HTTP2;
@@ -54,50 +56,71 @@ impl Connection {
     /// Serves the connection until it ends: on the driver's thread where it begins with a call that is quickly answered and
     /// there is a place.
     pub(super) async fn serve(mut self, routes: Routes, watcher: Watcher) {
+        // Answers are small and come one at a time, so waiting to fill a TCP segment would only delay them.
+        if let Err(error) = self.stream.set_nodelay(true) {
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
+        }
         if self.tls.is_some() {
-            return serve(self, routes, watcher, Place::Anywhere).await;
+            return self.serve_any(routes, watcher).await;
         }
         let begins_quick = tokio::select! {
             begins_quick = begins_quick(&self.stream, self.limits.headers_within) => begins_quick,
             _ = self.ended.changed() => None,
         };
-        let Some(begins_quick) = begins_quick else { return };
-        let nearby = routes.node.nearby().cloned().filter(|_| begins_quick);
+        let nearby = match begins_quick {
+            None => return,
+            Some(false) => return self.serve_any(routes, watcher).await,
+            Some(true) => routes.node.nearby().cloned(),
+        };
         match nearby.and_then(|nearby| Some((nearby, routes.near.try_acquire().ok()?))) {
-            None => serve(self, routes.clone(), watcher, Place::Anywhere).await,
-            Some((nearby, _place)) => nearby.run(serve(self, routes.clone(), watcher, Place::beside_driver())).await,
+            None => self.serve_quick(routes.clone(), watcher, Place::Anywhere).await,
+            Some((nearby, _place)) => {
+                nearby.run(self.serve_quick(routes.clone(), watcher, Place::beside_driver())).await;
+            }
         }
     }
-}
 
-/// Serves one connection until it ends, with TLS where there is an acceptor.
-async fn serve(connection: Connection, routes: Routes, watcher: Watcher, place: Place) {
-    let Connection { stream, peer, limits, tls, .. } = connection;
-    let stream = match here(stream, &place) {
-        Ok(stream) => stream,
-        Err(error) => return tracing::debug!("cannot take over a connection of {}: {error}", peer.0),
-    };
-    // Answers are small and come one at a time, so waiting to fill a TCP segment would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("cannot set TCP_NODELAY: {error}");
+    /// Serves a connection that may begin with registrations. The server's end waits while there is the watcher.
+    async fn serve_quick(self, routes: Routes, watcher: Watcher, place: Place) {
+        let Self { stream, peer, limits, mut ended, tls: _ } = self;
+        let mut stream = match here(stream, &place) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!("cannot take over a connection of {}: {error}", peer.0),
+        };
+        let Some(sent) = serve_plain(&mut stream, peer, limits, &routes.shortcut, &mut ended).await else { return };
+        let (reading, writing) = stream.into_split();
+        let stream = tokio::io::join(Cursor::new(sent).chain(reading), writing);
+        tell_end(peer, one_by_one(timed(stream, limits), service(peer, routes, limits, place), limits, watcher).await);
     }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.answer_taken_within));
-    let (stream, service) = (Box::pin(stream), service(peer, routes, limits, place));
-    let served = match tls {
-        None => one_by_one(stream, service, limits, watcher).await,
-        Some(acceptor) => match timeout(HANDSHAKE.min(limits.headers_within), acceptor.accept(stream)).await {
+
+    /// Serves a connection that begins with any other call, or has TLS.
+    async fn serve_any(self, routes: Routes, watcher: Watcher) {
+        let Self { stream, peer, limits, tls, ended: _ } = self;
+        let (stream, service) = (timed(stream, limits), service(peer, routes, limits, Place::Anywhere));
+        let Some(acceptor) = tls else { return tell_end(peer, one_by_one(stream, service, limits, watcher).await) };
+        let served = match timeout(HANDSHAKE.min(limits.headers_within), acceptor.accept(stream)).await {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
                 many_at_once(stream, service, limits, watcher).await
             }
             Ok(Ok(stream)) => one_by_one(stream, service, limits, watcher).await,
             Ok(Err(error)) => return tracing::debug!("no handshake of TLS with {}: {error}", peer.0),
             Err(_) => return tracing::debug!("no handshake of TLS with {} in time", peer.0),
-        },
-    };
+        };
+        tell_end(peer, served);
+    }
+}
+
+fn tell_end(peer: Peer, served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::debug!("a connection of {} ended: {error}", peer.0);
     }
+}
+
+/// Has a stream fail where the client does not take what is sent.
+fn timed<S: AsyncRead + AsyncWrite>(stream: S, limits: Connections) -> Pin<Box<TimeoutStream<S>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.answer_taken_within));
+    Box::pin(stream)
 }
 
 /// Registers a connection with the runtime that serves it, where another runtime has accepted it.
@@ -130,7 +153,7 @@ fn service(
         let elsewhere = place.elsewhere(&request);
         let gate = shortcut.takes(&request).filter(|_| elsewhere.is_none());
         let way = match gate {
-            Some(gate) => Either::Left(shortcut.clone().answer(gate, request)),
+            Some(gate) => Either::Left(shortcut.clone().answer_read(gate, peer, limits, request)),
             None => Either::Right(routes.call(request)),
         };
         async move {

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The maximum size in bytes of a body that the driver's thread reads. A guess: reading it takes as long as a claim.
-const SMALL: usize = 16 << 10;
+pub(super) const SMALL: usize = 16 << 10;
 
 /// The threads on which a connection is served.
 #[derive(Clone, Debug)]

@@ -1,13 +1,16 @@
-//! A registration with a body of known size does not go through the router; one whose body comes in chunks does. Both must be
-//! answered alike.
+//! A plain registration is read without hyper; any other with a body of known size is read by hyper and does not go through
+//! the router; one whose body comes in chunks does. All must be answered alike.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use axum::http::HeaderMap;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::api::auth::{ApiToken, Rate, SecretHash};
+use crate::api::server::Peer;
 use crate::model::CLUSTER_HEADER;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -19,14 +22,26 @@ struct Sent<'a> {
     body: &'a str,
 }
 
+/// The way that a request takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Plain,
+    Shortcut,
+    Router,
+}
+
 /// The answer, without what differs from one answer to the next.
-async fn answer(fake: &Fake, sent: &Sent<'_>, chunked: bool) -> (StatusCode, BTreeSet<(String, String)>, String) {
-    let mut request = fake.http.post(format!("{}{}", fake.base, sent.path));
+async fn answer(fake: &Fake, sent: &Sent<'_>, way: Way) -> (StatusCode, BTreeSet<(String, String)>, String) {
+    // What was sent before over the same connection decides who reads it.
+    let mut request = http().build().unwrap().post(format!("{}{}", fake.base, sent.path));
+    if way == Way::Shortcut {
+        request = request.header("te", "trailers");
+    }
     for (name, value) in sent.headers {
         request = request.header(*name, *value);
     }
     let body = sent.body.to_owned();
-    let response = if chunked {
+    let response = if way == Way::Router {
         request.body(reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, io::Error>(body)])))
     } else {
         request.body(body)
@@ -40,17 +55,19 @@ async fn answer(fake: &Fake, sent: &Sent<'_>, chunked: bool) -> (StatusCode, BTr
     (response.status(), same(response.headers()), response.text().await.unwrap())
 }
 
-async fn both_alike(fake: &Fake, sent: Sent<'_>) -> StatusCode {
-    let short = answer(fake, &sent, false).await;
-    assert_eq!(short, answer(fake, &sent, true).await, "{} {:?} {}", sent.path, sent.headers, sent.body);
-    short.0
+async fn all_alike(fake: &Fake, sent: Sent<'_>) -> StatusCode {
+    let plain = answer(fake, &sent, Way::Plain).await;
+    for way in [Way::Shortcut, Way::Router] {
+        assert_eq!(plain, answer(fake, &sent, way).await, "{way:?} {} {:?} {}", sent.path, sent.headers, sent.body);
+    }
+    plain.0
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PATH: &str = "/v1/registrations";
 
 #[tokio::test]
-async fn a_registration_is_answered_alike_on_both_ways() {
+async fn a_registration_is_answered_alike_on_all_ways() {
     let alice = alice().to_string();
     let cases: [(&str, Headers<'_>, &str, u16); 13] = [
         (PATH, &[JSON], &alice, 201),
@@ -69,19 +86,19 @@ async fn a_registration_is_answered_alike_on_both_ways() {
     ];
     let fake = Fake::start(|_| answered(Status::Confirmed)).await;
     for (path, headers, body, status) in cases {
-        let got = both_alike(&fake, Sent { path, headers, body }).await;
+        let got = all_alike(&fake, Sent { path, headers, body }).await;
         assert_eq!(got.as_u16(), status, "{path} {headers:?} {body}");
     }
     for status in [Status::Pending, Status::Contested, Status::Rejected] {
         let fake = Fake::start(move |_| answered(status)).await;
-        both_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await;
+        all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await;
     }
     let fake = Fake::start(|_| Err(Refusal::NotMember)).await;
-    assert_eq!(both_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 503);
+    assert_eq!(all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 503);
 }
 
 #[tokio::test]
-async fn both_ways_ask_for_a_token_and_its_scope() {
+async fn all_ways_ask_for_a_token_and_its_scope() {
     let of = |secret, scope| ApiToken::new(secret, SecretHash::of(secret), [scope]);
     let tokens = ApiTokens::new(vec![of("registers", Scope::Register), of("reads", Scope::Read)]).unwrap();
     let fake = Fake::with(tokens, |_| answered(Status::Confirmed)).await;
@@ -89,32 +106,33 @@ async fn both_ways_ask_for_a_token_and_its_scope() {
     for (token, status) in [("Bearer registers", 201), ("Bearer reads", 403), ("Bearer nobody", 401), ("Basic x", 401)]
     {
         let headers = &[JSON, ("authorization", token)];
-        let got = both_alike(&fake, Sent { path: PATH, headers, body: &alice }).await;
+        let got = all_alike(&fake, Sent { path: PATH, headers, body: &alice }).await;
         assert_eq!(got.as_u16(), status, "{token}");
     }
-    assert_eq!(both_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 401);
+    assert_eq!(all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 401);
 }
 
 #[tokio::test]
-async fn pages_that_may_call_are_told_so_on_both_ways() {
+async fn pages_that_may_call_are_told_so_on_all_ways() {
     let gate = Gate::new(&[], &["https://desk.example.org".to_owned()]).unwrap().into();
     let fake = Fake::behind(Doors { gate, ..Doors::default() }, |_| answered(Status::Confirmed)).await;
     let (alice, headers) = (alice().to_string(), [JSON, ("origin", "https://desk.example.org")]);
     let sent = Sent { path: PATH, headers: &headers, body: &alice };
-    let allowed = answer(&fake, &sent, false).await.1;
+    let allowed = answer(&fake, &sent, Way::Plain).await.1;
     assert!(allowed.iter().any(|(name, _)| name == "access-control-allow-origin"), "{allowed:?}");
-    both_alike(&fake, sent).await;
+    all_alike(&fake, sent).await;
 }
 
 #[tokio::test]
-async fn both_ways_count_against_one_rate() {
+async fn all_ways_count_against_one_rate() {
     let rate = Rate::Most(NonZeroU32::MIN).into();
     let fake = Fake::behind(Doors { rate, ..Doors::default() }, |_| answered(Status::Confirmed)).await;
     let alice = alice().to_string();
     let sent = Sent { path: PATH, headers: &[JSON], body: &alice };
-    assert_eq!(answer(&fake, &sent, false).await.0.as_u16(), 201);
-    assert_eq!(answer(&fake, &sent, true).await.0.as_u16(), 429);
-    assert_eq!(answer(&fake, &sent, false).await.0.as_u16(), 429);
+    assert_eq!(answer(&fake, &sent, Way::Plain).await.0.as_u16(), 201);
+    for way in [Way::Router, Way::Shortcut, Way::Plain] {
+        assert_eq!(answer(&fake, &sent, way).await.0.as_u16(), 429, "{way:?}");
+    }
 }
 
 /// Returns the shortcut of a node that nobody answers for, behind this gate.
@@ -139,7 +157,7 @@ fn sent(method: Method, path: &str, length: Option<&str>) -> axum::extract::Requ
 fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
     let open = shortcut(Gate::default());
     assert!(open.takes(&sent(Method::POST, PATH, Some("120"))).is_some());
-    assert!(open.takes(&sent(Method::POST, "/v1/registrations?wait=final", Some("120"))).is_some());
+    assert!(open.takes(&sent(Method::POST, "/v1/registrations?wait=final", Some("120"))).is_none(), "it is refused");
     assert!(open.takes(&sent(Method::POST, PATH, None)).is_none(), "it may be of any size");
     assert!(open.takes(&sent(Method::POST, PATH, Some("20000"))).is_none());
     assert!(open.takes(&sent(Method::GET, PATH, Some("0"))).is_none());
@@ -149,12 +167,67 @@ fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
     assert!(listed.takes(&sent(Method::POST, PATH, Some("120"))).is_none(), "it needs the headers for pages");
 }
 
-/// HTTP/1.1 adds the length by itself; HTTP/2 does not know it any more when it sends the answer.
+/// HTTP/2 does not know it any more when it sends the answer.
 #[tokio::test]
 async fn an_answer_says_its_length_itself() {
-    let answer = shortcut(Gate::default()).answer(Gate::default(), sent(Method::POST, PATH, Some("0"))).await;
+    let (peer, request) = (Peer([127, 0, 0, 1].into()), sent(Method::POST, PATH, Some("0")));
+    let gate = Gate::default();
+    let answer = shortcut(gate.clone()).answer_read(gate, peer, Connections::default(), request).await;
     assert_eq!(answer.status().as_u16(), 415);
     let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
     let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
     assert!(length > 0 && body.len() == length, "{length} for {}", body.len());
+}
+
+/// The bytes of a plain registration.
+fn plain() -> String {
+    let alice = alice().to_string();
+    let length = alice.len();
+    format!(
+        "POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{alice}"
+    )
+}
+
+/// Reads one answer: its first line, and its body.
+async fn one_answer(stream: &mut BufReader<TcpStream>) -> (String, String) {
+    let read = async {
+        let (mut first, mut length) = (String::new(), 0);
+        stream.read_line(&mut first).await.unwrap();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            if let Some(text) = line.strip_prefix("content-length: ") {
+                length = text.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        (first.trim().to_owned(), String::from_utf8(body).unwrap())
+    };
+    tokio::time::timeout(Duration::from_secs(30), read).await.expect("there is an answer")
+}
+
+#[tokio::test]
+async fn registrations_come_in_bits_or_several_at_once_and_other_calls_after_them() {
+    let fake = Fake::start(|_| answered(Status::Confirmed)).await;
+    let stream = TcpStream::connect(fake.base.trim_start_matches("http://")).await.unwrap();
+    let mut stream = BufReader::new(stream);
+    let one = plain();
+    // The first bytes decide who reads the connection.
+    let (first, rest) = one.split_at(one.find(" HTTP").unwrap() + 1);
+    for bit in [first.as_bytes()].into_iter().chain(rest.as_bytes().chunks(7)) {
+        stream.get_mut().write_all(bit).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(one_answer(&mut stream).await.0, "HTTP/1.1 201 Created");
+    let look = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    let asks_first = one.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
+    stream.get_mut().write_all(format!("{one}{one}{look}{one}{asks_first}").as_bytes()).await.unwrap();
+    for status in ["201 Created", "201 Created", "200 OK", "201 Created", "100 Continue", "201 Created"] {
+        assert_eq!(one_answer(&mut stream).await.0, format!("HTTP/1.1 {status}"));
+    }
+    assert_eq!(fake.asked.lock().unwrap().len(), 5, "each was asked for once");
 }
