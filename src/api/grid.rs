@@ -24,7 +24,8 @@ pub(super) async fn on_grid<A>(
     let since = Instant::now();
     let answer = answer.await;
     if discreet && is_private(handle) {
-        sleep_until(since + leaves_after(since.elapsed())).await;
+        // In a box, because most answers are not held back, and all are moved about with room for it.
+        Box::pin(sleep_until(since + leaves_after(since.elapsed()))).await;
     }
     answer
 }

@@ -88,19 +88,32 @@ async fn register_now(
     let charge = caller.and_then(|caller| caller.charge.clone());
     let command = Command::Register(request_of(body, wait, charge));
     let by = caller.map_or(By::ANYBODY, Caller::asks);
-    let registration = match asked(handle.command(command, by.clone())).await {
-        Ok(registration) => registration,
-        Err(mut problem) => {
-            for name in &mut problem.names {
-                name.suggestions = suggestions(handle, &name.namespace, &name.name, suggest, by.clone()).await?;
-                if caller.is_some_and(|caller| !caller.sees_holders) {
-                    (name.registration, name.since) = (None, None);
-                }
-            }
-            return Err(problem);
+    // What is rare is in boxes: the states of every registration under way are moved about with room for all of it.
+    match asked(handle.command(command, by.clone())).await {
+        Ok(registration) if registration.status != Status::Rejected => Ok(registration),
+        Ok(rejected) => Err(Box::pin(why_rejected(handle, caller, by, rejected, suggest)).await),
+        Err(refused) => Err(Box::pin(with_suggestions(handle, caller, by, refused, suggest)).await),
+    }
+}
+
+/// Adds alternatives to a refusal, where they are asked for, and leaves out what the caller may not see.
+async fn with_suggestions(
+    handle: &Handle,
+    caller: Option<&Caller>,
+    by: By,
+    mut problem: Box<Problem>,
+    suggest: usize,
+) -> Box<Problem> {
+    for name in &mut problem.names {
+        match suggestions(handle, &name.namespace, &name.name, suggest, by.clone()).await {
+            Ok(found) => name.suggestions = found,
+            Err(other) => return other,
         }
-    };
-    outcome(handle, caller, by, registration, suggest).await
+        if caller.is_some_and(|caller| !caller.sees_holders) {
+            (name.registration, name.since) = (None, None);
+        }
+    }
+    problem
 }
 
 /// Checks the number of alternatives that a client asks for.
@@ -119,18 +132,14 @@ fn request_of(body: RegistrationBody, wait: Option<AwaitFinal>, charge: Option<C
     RegisterRequest { id, owner, names, ttl: ttl.map(Span::millis), replaces, metadata, wait, charge }
 }
 
-/// Returns the registration as its client sees it; a rejected one is a problem, with alternatives where they are asked
-/// for.
-async fn outcome(
+/// Returns the problem of a rejected registration as its client sees it, with alternatives where they are asked for.
+async fn why_rejected(
     handle: &Handle,
     caller: Option<&Caller>,
     by: By,
     mut registration: Registration,
     suggest: usize,
-) -> Result<Registration, Box<Problem>> {
-    if registration.status != Status::Rejected {
-        return Ok(registration);
-    }
+) -> Box<Problem> {
     let sees_holders = caller.is_none_or(|caller| caller.sees_holders);
     let asks_for_name = suggest > 0 || !sees_holders;
     let lost = registration.rejected_by.as_ref().filter(|by| asks_for_name && !by.name.is_empty());
@@ -141,13 +150,16 @@ async fn outcome(
     }
     let mut problem = Problem { detail, ..Problem::rejected(registration) };
     if let Some(lost) = lost {
-        let mut lost = looked_up(handle, lost, suggest, by).await?;
+        let mut lost = match looked_up(handle, lost, suggest, by).await {
+            Ok(lost) => lost,
+            Err(other) => return other,
+        };
         if !sees_holders {
             (lost.registration, lost.since) = (None, None);
         }
         problem.names = vec![lost];
     }
-    Err(Box::new(problem))
+    Box::new(problem)
 }
 
 /// The namespace under which an idempotency key that is not a UUID is mapped to an id, as a UUID of version 5 (RFC

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::filter::Hash;
-use super::generation::Key;
+use super::hash::Hash;
+use super::rows::Key;
 use crate::store::Table;
 
 /// The number of keys that [`Absent`] remembers. A guess: what the requests of some steps look up more than once.

@@ -1,24 +1,15 @@
 //! Rows in memory that the tables on disk do not hold yet, and their merge with the rows of the tables.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 use std::ops::Bound;
 
 use fjall::{Guard, KvPair, Slice};
 use smallvec::SmallVec;
 
-use super::filter::{Filter, Hash};
+use super::hash::Hash;
+use super::rows::{Bounds, Range, Rows};
 use crate::store::{Direction, Table};
-
-/// Most keys are shorter than this, so they are stored in the map itself and a look-up follows no pointer.
-pub(super) type Key = SmallVec<[u8; 36]>;
-
-/// The last writes to the keys of a table; none where the key was deleted.
-pub(super) type Rows = BTreeMap<Key, Option<Vec<u8>>>;
-
-/// The bounds of a scan, in the shape that `range` takes.
-pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 /// The bytes that a row takes besides its key and value: its place in the map and the overhead of the allocator. An
 /// estimate.
@@ -30,27 +21,29 @@ pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {
 }
 
 /// The result of some consecutive batches: the last write to each key that they wrote.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Generation {
     tables: [Rows; Table::ALL.len()],
-    /// The keys of all tables.
-    filter: Filter,
     /// The bytes that its rows took when they were written. Rows that were overwritten since still count.
     bytes: usize,
+}
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self { tables: Table::ALL.map(Rows::of), bytes: 0 }
+    }
 }
 
 impl Generation {
     /// `hash` is that of the key.
     pub(super) fn write(&mut self, table: Table, key: &[u8], hash: Hash, value: Option<Vec<u8>>) {
         self.bytes += row_bytes(key, value.as_deref());
-        self.filter.insert(hash);
-        self.tables[table as usize].insert(Key::from_slice(key), value);
+        self.tables[table as usize].insert(key, hash, value);
     }
 
     /// The last write to the key with this hash: `Some(None)` where it was deleted, and `None` where it was not written.
     pub(super) fn get(&self, table: Table, key: &[u8], hash: Hash) -> Option<Option<&[u8]>> {
-        let rows = self.filter.may_have(hash).then(|| &self.tables[table as usize])?;
-        rows.get(key).map(Option::as_deref)
+        self.tables[table as usize].get(key, hash)
     }
 
     /// The rows of a table.
@@ -107,8 +100,8 @@ pub(super) fn merge<'a, I>(
 where
     I: DoubleEndedIterator<Item = Guard>,
 {
-    let written = generations
-        .map(|generation| Directed { inner: generation.rows(table).range::<[u8], _>(bounds), direction }.peekable());
+    let written =
+        generations.map(|generation| Directed { inner: generation.rows(table).range(bounds), direction }.peekable());
     Merge {
         written: written.collect(),
         stored: Directed { inner: stored, direction }.map(Guard::into_inner).peekable(),
@@ -116,7 +109,7 @@ where
     }
 }
 
-type Written<'a> = Peekable<Directed<btree_map::Range<'a, Key, Option<Vec<u8>>>>>;
+type Written<'a> = Peekable<Directed<Range<'a>>>;
 
 /// See [`merge`].
 pub(super) struct Merge<'a, S: Iterator<Item = fjall::Result<KvPair>>> {
@@ -132,11 +125,11 @@ impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Merge<'a, S> {
         for at in 0..self.written.len() {
             let Some((key, value)) = self.written[at].peek().copied() else { continue };
             let is_before = |(other, _): (&[u8], _)| match self.direction {
-                Direction::Up => key.as_slice() < other,
-                Direction::Down => key.as_slice() > other,
+                Direction::Up => key < other,
+                Direction::Down => key > other,
             };
             if next.is_none_or(is_before) {
-                next = Some((key, value.as_deref()));
+                next = Some((key, value));
             }
         }
         next
@@ -145,7 +138,7 @@ impl<'a, S: Iterator<Item = fjall::Result<KvPair>>> Merge<'a, S> {
     /// Skips a key in all generations that have it.
     fn pass(&mut self, key: &[u8]) {
         for rows in &mut self.written {
-            rows.next_if(|(written, _)| written.as_slice() == key);
+            rows.next_if(|(written, _)| *written == key);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
-use super::filter::Hash;
+use super::hash::Hash;
 use crate::store::Table;
 
 /// The blocks of the first part, as a power of two: 1 MiB. Each further part has four times as many, so that some

@@ -18,9 +18,10 @@ use fjall::compaction::Leveled;
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
 
-use super::filter::Hash;
-use super::generation::{Bounds, Generation, Rows, row_bytes};
+use super::generation::{Generation, row_bytes};
+use super::hash::Hash;
 use super::known::Known;
+use super::rows::{Bounds, Rows};
 use crate::store::{Batch, Table};
 
 /// The size in bytes of a file of a compacted table. Each file is synced on its own, while the log is synced too. A
@@ -219,17 +220,17 @@ impl Below for Tables {
     fn ingest(&self, table: Table, rows: &Rows, done: &dyn Fn(usize)) -> fjall::Result<()> {
         let mut ingestion = self.keyspace(table).start_ingestion()?;
         let known = Known::covers(table);
-        for (key, value) in rows {
+        for (key, value) in rows.iter() {
             match value {
                 Some(value) => {
                     if known {
                         self.known.insert(Hash::of(table, key));
                     }
-                    ingestion.write(key.as_slice(), value.as_slice())?;
+                    ingestion.write(key, value)?;
                 }
-                None => ingestion.write_tombstone(key.as_slice())?,
+                None => ingestion.write_tombstone(key)?,
             }
-            done(row_bytes(key, value.as_deref()));
+            done(row_bytes(key, value));
         }
         ingestion.finish()
     }

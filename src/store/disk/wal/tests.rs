@@ -14,8 +14,9 @@ use proptest::prelude::*;
 use super::files::{BLOCK, Files};
 use super::power::{Disk, Fate, Numbers};
 use super::{Log, LogError, Sizes, push, read};
-use crate::store::disk::filter::Hash;
-use crate::store::disk::generation::{Generation, Rows};
+use crate::store::disk::generation::Generation;
+use crate::store::disk::hash::Hash;
+use crate::store::disk::rows::Rows;
 use crate::store::disk::tables::{Below, take_over};
 use crate::store::{Batch, Table};
 
@@ -47,8 +48,8 @@ impl Below for Model {
     fn ingest(&self, table: Table, rows: &Rows, _: &dyn Fn(usize)) -> io::Result<()> {
         self.disk.call()?;
         let mut durable = self.durable.lock().unwrap();
-        for (key, value) in rows {
-            write(&mut durable.rows, table, key, value.as_deref());
+        for (key, value) in rows.iter() {
+            write(&mut durable.rows, table, key, value);
         }
         Ok(())
     }
