@@ -23,6 +23,9 @@ use tokio::time::Instant;
 /// A size that no datagram of QUIC exceeds.
 const DATAGRAM: usize = 65_536;
 
+/// The size in bytes of a socket's buffers, as far as the system allows.
+const BUFFER: usize = 4 << 20;
+
 /// The number of datagrams that may be on their way over a link. What is beyond it is lost, as in a router. A guess: more than
 /// the fastest link of a benchmark has on its way in a quarter of a second.
 const ON_THE_WAY: usize = 65_536;
@@ -105,6 +108,14 @@ impl Link {
     }
 }
 
+/// A socket with buffers large enough that the relay itself loses nothing.
+async fn bind(at: SocketAddr) -> io::Result<Arc<UdpSocket>> {
+    let socket = UdpSocket::bind(at).await?;
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, BUFFER)?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER)?;
+    Ok(Arc::new(socket))
+}
+
 /// Passes on what reaches a socket.
 async fn pump(socket: Arc<UdpSocket>, link_of: impl Fn(SocketAddr) -> Option<Link>) {
     let mut buffer = vec![0; DATAGRAM];
@@ -124,12 +135,12 @@ async fn run(args: &Args) -> io::Result<()> {
     };
     let mut pumps = Vec::new();
     for (to, receiver) in args.members.iter().enumerate() {
-        let front = Arc::new(UdpSocket::bind(receiver.front).await?);
+        let front = bind(receiver.front).await?;
         let mut links = BTreeMap::new();
         for (from, sender) in args.members.iter().enumerate().filter(|(from, _)| *from != to) {
             let delay = delay(from, to);
             // The receiver knows the sender by this socket, and answers to it.
-            let back = Arc::new(UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?);
+            let back = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
             back.connect(receiver.back).await?;
             links.insert(sender.back, Link::new(delay, back.clone(), None));
             let answers = Link::new(delay, front.clone(), Some(sender.back));

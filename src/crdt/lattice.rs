@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::erase::Erasures;
 use super::gc::{is_twin, run_of};
-use super::op::{Claim, NameOp};
+use super::op::{Claim, NameOp, Register};
 use super::orphan_ops::Early;
 use super::record::{EndReason, Namespace, Registration, stamp_of_id};
 use super::webhook::{Stop, Webhook};
@@ -41,7 +41,9 @@ impl Lattice {
     /// Applies an op. It must be the next op about names of its origin's log; `seq` is its number there.
     pub fn apply(&mut self, store: &mut dyn Store, stamp: Stamp, seq: Seq, op: &NameOp) -> Effects {
         match op {
-            NameOp::Register(register) => self.register(store, Registration::new(stamp, seq, register.clone())),
+            NameOp::Register(register) => {
+                self.register(store, Registration::new(stamp, seq, Register::clone(register)))
+            }
             NameOp::Activate { registration } => self.early(store, *registration, Early::Activate(stamp)),
             NameOp::Release(claim) => self.early(store, claim.registration, Early::Release(claim.clone())),
             NameOp::Extend { registration, expires } => {

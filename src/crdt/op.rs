@@ -1,5 +1,7 @@
 //! Ops about names. The log carries them as opaque bodies.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,8 +12,8 @@ use crate::name::Rules;
 /// An op about names. New variants are added at the end, because the encoding numbers them by position.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum NameOp {
-    /// Claims names.
-    Register(Register),
+    /// Claims names. All who hold the op share it.
+    Register(Arc<Register>),
     /// Makes a reservation permanent.
     Activate {
         /// The reservation.

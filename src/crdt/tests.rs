@@ -32,15 +32,10 @@ pub(super) fn claim(key: &str, after: Option<Stamp>) -> Claim {
 
 pub(super) fn register(id: Option<u128>, claims: Vec<Claim>) -> NameOp {
     let id = id.map(Uuid::from_u128);
-    NameOp::Register(Register {
-        id,
-        owner: "o".into(),
-        claims,
-        expires: None,
-        replaces: None,
-        metadata: None,
-        accepted: None,
-    })
+    let owner = "o".into();
+    NameOp::Register(
+        Register { id, owner, claims, expires: None, replaces: None, metadata: None, accepted: None }.into(),
+    )
 }
 
 pub(super) fn op(node: u64, seq: Seq, hlc: u64, body: NameOp) -> Entry {
@@ -155,7 +150,7 @@ fn what_extends_a_reservation_counts_by_its_stamp_and_not_by_its_arrival() {
     let target = stamp(10, 1);
     let mut body = register(None, vec![claim("alice", None)]);
     let NameOp::Register(reserved) = &mut body else { unreachable!() };
-    reserved.expires = Some(Hlc(20));
+    std::sync::Arc::make_mut(reserved).expires = Some(Hlc(20));
     let extend = |expires| NameOp::Extend { registration: target, expires: Hlc(expires) };
     let ops = [
         op(1, 1, 10, body),
@@ -344,7 +339,7 @@ fn body(kind: u8, a: usize, b: usize, registrations: &[(Stamp, Vec<Claim>)]) -> 
             }
             let mut body = register((kind == 5).then_some(a as u128 % 4), claims);
             if let NameOp::Register(register) = &mut body {
-                register.expires = (kind >= 8).then_some(Hlc(1 + b as u64 / 2));
+                std::sync::Arc::make_mut(register).expires = (kind >= 8).then_some(Hlc(1 + b as u64 / 2));
             }
             body
         }

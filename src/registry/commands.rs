@@ -192,8 +192,8 @@ impl Writer<'_> {
         let expires = request.ttl.map(|ttl| self.reader().ends_after(ttl));
         let new_namespaces = self.use_namespaces(&claims);
         let RegisterRequest { id, owner, names, metadata, charge, .. } = request;
-        let effects =
-            self.issue(NameOp::Register(Register { id, owner, claims, expires, replaces, metadata, accepted: None }));
+        let register = Register { id, owner, claims, expires, replaces, metadata, accepted: None };
+        let effects = self.issue(NameOp::Register(register.into()));
         match effects.registered {
             Some(registration) => {
                 charge.into_iter().for_each(|charge| self.note_charge(charge, registration.id()));

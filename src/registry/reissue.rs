@@ -4,6 +4,7 @@ mod issue_again;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -93,7 +94,7 @@ impl Reader<'_> {
         };
         let Body::Name(NameOp::Register(register)) = op.body else { return None };
         // A number that is never decided makes its status pending.
-        let mut registration = Registration::new(stamp, Seq::MAX, register);
+        let mut registration = Registration::new(stamp, Seq::MAX, Arc::unwrap_or_clone(register));
         registration.extensions = self.registry.reissue.extended.get(&stamp).cloned().unwrap_or_default();
         Some(registration)
     }
@@ -129,7 +130,7 @@ impl Writer<'_> {
             let stamp = op.stamp();
             let entry = match op.body.clone() {
                 Body::Name(NameOp::Register(mut register)) => {
-                    register.id.get_or_insert(id_of_stamp(stamp));
+                    Arc::make_mut(&mut register).id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(self.store, stamp);
                     // An erased registration is over for good, and its text must not come back.
                     if registration.as_ref().is_some_and(|registration| registration.erased) {

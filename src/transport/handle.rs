@@ -17,7 +17,7 @@ use super::config::{TransportConfig, TransportError};
 use super::dial::{self, JoinError, Joined};
 use super::frame::frame;
 use super::link;
-use super::socket::FilteredSocket;
+use super::socket::{self, FilteredSocket};
 use super::state::{Counters, Shared, State};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
@@ -134,7 +134,9 @@ fn endpoint(
     key: &rustls::pki_types::PrivatePkcs8KeyDer<'_>,
 ) -> io::Result<(Endpoint, SocketAddr)> {
     let runtime = Arc::new(TokioRuntime);
-    let socket = runtime.wrap_udp_socket(UdpSocket::bind(listen)?)?;
+    let socket = UdpSocket::bind(listen)?;
+    socket::enlarge(&socket);
+    let socket = runtime.wrap_udp_socket(socket)?;
     let local = socket.local_addr()?;
     let socket: Arc<dyn AsyncUdpSocket> = match links {
         Some(filter) => Arc::new(FilteredSocket::new(socket, filter)?),

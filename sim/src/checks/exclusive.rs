@@ -157,8 +157,9 @@ fn has_ended<'a>(
     let ends = |op: &Op| match &op.body {
         Body::Name(NameOp::Release(end)) => end.registration == claim && is_place(&end.namespace, &end.key),
         Body::Name(NameOp::Erase { registration }) => *registration == claim,
-        Body::Name(NameOp::Register(Register { replaces: Some(end), .. })) => {
-            end.registration == claim && is_place(&end.namespace, &end.key)
+        Body::Name(NameOp::Register(register)) => {
+            let replaced = register.replaces.as_ref();
+            replaced.is_some_and(|end| end.registration == claim && is_place(&end.namespace, &end.key))
         }
         _ => false,
     };
@@ -220,8 +221,8 @@ mod tests {
         let first = register(expires, None);
         let ops = [
             vec![
-                op(10, Body::Name(NameOp::Register(first.clone()))),
-                op(90, Body::Name(NameOp::Register(register(None, None)))),
+                op(10, Body::Name(NameOp::Register(first.clone().into()))),
+                op(90, Body::Name(NameOp::Register(register(None, None).into()))),
             ],
             others,
         ];
@@ -246,13 +247,14 @@ mod tests {
         );
         assert!(!may_follow(None, vec![op(20, Body::Name(NameOp::Release(alice(11))))], 1000), "of another claim");
         assert!(may_follow(None, vec![op(20, Body::Name(NameOp::Erase { registration }))], 0));
-        let rename = Body::Name(NameOp::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) }));
+        let rename =
+            Body::Name(NameOp::Register(Register { claims: Vec::new(), ..register(None, Some(alice(10))) }.into()));
         assert!(may_follow(None, vec![op(20, rename)], 0));
     }
 
     #[test]
     fn a_claim_that_replaces_the_one_before_it_is_its_end() {
-        let named = |register| Body::Name(NameOp::Register(register));
+        let named = |register: Register| Body::Name(NameOp::Register(register.into()));
         let (first, second) = (register(None, None), register(None, Some(alice(10))));
         let ops = [op(10, named(first.clone())), op(90, named(second.clone()))];
         let mut exclusive = Exclusive::default();

@@ -133,15 +133,9 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
             let (namespace, key) = ("username".to_owned(), name.to_lowercase());
             let claims = vec![Claim { namespace, key, name: name.clone(), after: None }];
             let owner = "liar".to_owned();
-            Body::Name(NameOp::Register(Register {
-                id: None,
-                owner,
-                claims,
-                expires: None,
-                replaces: None,
-                metadata: None,
-                accepted: None,
-            }))
+            let register =
+                Register { id: None, owner, claims, expires: None, replaces: None, metadata: None, accepted: None };
+            Body::Name(NameOp::Register(register.into()))
         }
         Forged::Release => {
             let registrations = world.books.ledger.ops().filter_map(|op| match &op.body {

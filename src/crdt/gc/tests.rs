@@ -85,10 +85,11 @@ pub(in crate::crdt) fn spread(logs: Vec<Vec<Entry>>) -> Vec<Vec<Entry>> {
     let far = |hlc: Hlc| Hlc(hlc.0 * STEP);
     let stamp = |stamp: Stamp| Stamp { hlc: far(stamp.hlc), node: stamp.node };
     let body = |body: NameOp| match body {
-        NameOp::Register(mut register) => {
+        NameOp::Register(register) => {
+            let mut register = std::sync::Arc::unwrap_or_clone(register);
             register.claims.iter_mut().for_each(|claim| claim.after = claim.after.map(stamp));
             register.expires = register.expires.map(far);
-            NameOp::Register(register)
+            NameOp::Register(register.into())
         }
         NameOp::Activate { registration } => NameOp::Activate { registration: stamp(registration) },
         NameOp::Extend { registration, expires } => {

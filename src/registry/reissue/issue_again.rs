@@ -1,6 +1,7 @@
 //! Issuing void ops anew.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -108,7 +109,7 @@ impl Writer<'_> {
     /// number below the cut is no proof, because a copy of the node may have issued another op under the same number.
     fn issue_again(&mut self, stamp: Stamp, op: Op) {
         match op.body {
-            Body::Name(NameOp::Register(register)) => self.again(stamp, register),
+            Body::Name(NameOp::Register(register)) => self.again(stamp, Arc::unwrap_or_clone(register)),
             Body::Name(said) => {
                 self.once_more(stamp, said);
                 self.settled(stamp);
@@ -138,7 +139,7 @@ impl Writer<'_> {
         // late.
         let extensions = self.registry.reissue.extended.get(&void);
         let expires = register.expires.map(|first| extensions.map_or(first, |extensions| extensions.end(first)));
-        let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, accepted, ..register }));
+        let effects = self.issue(NameOp::Register(Register { claims, expires, replaces, accepted, ..register }.into()));
         if let Some(again) = effects.registered {
             tracing::info!(?id, "a registration that an eviction had made void is registered again");
             self.stands_now(void, &again);

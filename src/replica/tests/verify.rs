@@ -219,7 +219,7 @@ fn a_changed_op_breaks_the_chain_of_its_log() {
         let mut ops = chunk.row();
         if let Some(op) = ops.iter_mut().find(|op| matches!(op.body, Body::Name(NameOp::Register(_)))) {
             let Body::Name(NameOp::Register(register)) = &mut op.body else { unreachable!() };
-            register.owner = "mallory".to_owned();
+            Arc::make_mut(register).owner = "mallory".to_owned();
             *op = op.clone().saying(op.body.clone());
             schema::Log::put(&mut damaged, chunk.key().unwrap(), &ops);
             return ControlFlow::Break(());
