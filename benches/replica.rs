@@ -103,7 +103,7 @@ fn ops_applied_to_the_registry(bencher: divan::Bencher) {
             accepted: None,
         };
         let stamp = Stamp { hlc: Hlc(n + 1), node: NodeId(1) };
-        Entry { stamp, seq: n + 1, op: NameOp::Register(register) }
+        Entry { stamp, seq: n + 1, op: NameOp::Register(register.into()) }
     };
     let ops: Vec<_> = (0..REGISTRATIONS).map(op).collect();
     bencher.counter(ItemsCount::new(REGISTRATIONS)).bench_local(|| {

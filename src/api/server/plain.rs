@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
-use self::wire::{Begins, take_head, write};
+use self::wire::{Begins, request, take_head, write};
 use super::terms::{Connections, Peer};
 use crate::api::extract::too_slow;
 use crate::api::now;
@@ -36,8 +36,8 @@ pub(super) async fn serve_plain(
     loop {
         // The gate may change meanwhile.
         let Some(gate) = shortcut.gate() else { return Some(sent) };
-        let (head, length) = match take_head(&mut sent) {
-            Begins::Plain(head, length) => (head, length),
+        let (headers, length) = match take_head(&mut sent) {
+            Begins::Plain(headers, length) => (headers, length),
             Begins::Other => return Some(sent),
             Begins::Part => {
                 sent.reserve(READ);
@@ -54,7 +54,7 @@ pub(super) async fn serve_plain(
         };
         let body = read_body(stream, &mut sent, length, limits).await?;
         let last = body.is_err();
-        let answer = shortcut.answer(&gate, peer, head.map(|()| body));
+        let answer = shortcut.answer(&gate, peer, request(headers, body));
         let response = tokio::select! {
             biased;
             response = answer => response,

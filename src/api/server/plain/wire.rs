@@ -18,8 +18,8 @@ const LONGEST_HEAD: usize = 8 << 10;
 pub(super) enum Begins {
     /// It may become the head of a plain registration.
     Part,
-    /// The head of a plain registration, which was taken off, and the length of its body.
-    Plain(Request<()>, usize),
+    /// The head of a plain registration was taken off: its headers, and the length of its body.
+    Plain(HeaderMap, usize),
     /// Anything else. Nothing was taken off.
     Other,
 }
@@ -31,9 +31,9 @@ pub(super) fn take_head(sent: &mut BytesMut) -> Begins {
     let mut head = httparse::Request::new(&mut room);
     match head.parse(sent) {
         Ok(httparse::Status::Complete(length)) => match plain(&head) {
-            Some((request, body)) => {
+            Some((headers, body)) => {
                 sent.advance(length);
-                Begins::Plain(request, body)
+                Begins::Plain(headers, body)
             }
             None => Begins::Other,
         },
@@ -42,7 +42,7 @@ pub(super) fn take_head(sent: &mut BytesMut) -> Begins {
     }
 }
 
-fn plain(head: &httparse::Request<'_, '_>) -> Option<(Request<()>, usize)> {
+fn plain(head: &httparse::Request<'_, '_>) -> Option<(HeaderMap, usize)> {
     let is_it = head.method == Some("POST") && head.path == Some(REGISTRATIONS) && head.version == Some(1);
     if !is_it {
         return None;
@@ -65,10 +65,15 @@ fn plain(head: &httparse::Request<'_, '_>) -> Option<(Request<()>, usize)> {
     // Rust reads a sign as part of a number, HTTP does not.
     let length = str::from_utf8(length).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     let length = length.parse().ok().filter(|length| *length <= SMALL)?;
-    let mut request = Request::new(());
+    Some((headers, length))
+}
+
+/// Makes the request of a plain registration.
+pub(super) fn request<B>(headers: HeaderMap, body: B) -> Request<B> {
+    let mut request = Request::new(body);
     (*request.method_mut(), *request.uri_mut()) = (Method::POST, Uri::from_static(REGISTRATIONS));
     *request.headers_mut() = headers;
-    Some((request, length))
+    request
 }
 
 /// Writes an answer of this time, in the form of `Date`. With `last` it says that the connection ends after it.
@@ -120,9 +125,10 @@ mod tests {
     #[test]
     fn a_plain_registration_is_taken_with_its_headers() {
         let mut sent = BytesMut::from(format!("{PLAIN}{{}}POST").as_str());
-        let Begins::Plain(request, length) = take_head(&mut sent) else { panic!("it is plain") };
-        assert_eq!((request.method(), request.uri().path(), length), (&Method::POST, REGISTRATIONS, 2));
-        assert_eq!((request.headers()["host"].as_bytes(), request.headers().len()), (&b"a"[..], 2));
+        let Begins::Plain(headers, length) = take_head(&mut sent) else { panic!("it is plain") };
+        assert_eq!((headers["host"].as_bytes(), headers.len(), length), (&b"a"[..], 2, 2));
+        let request = request(headers, ());
+        assert_eq!((request.method(), request.uri().path()), (&Method::POST, REGISTRATIONS));
         assert_eq!(sent, "{}POST", "the body and the next request stay");
     }
 
