@@ -24,6 +24,7 @@ use tokio::time::Instant;
 const DATAGRAM: usize = 65_536;
 
 /// The size in bytes of a socket's buffers, as far as the system allows.
+#[cfg(unix)]
 const BUFFER: usize = 4 << 20;
 
 /// The number of datagrams that may be on their way over a link. What is beyond it is lost, as in a router. A guess: more than
@@ -111,8 +112,11 @@ impl Link {
 /// A socket with buffers large enough that the relay itself loses nothing.
 async fn bind(at: SocketAddr) -> io::Result<Arc<UdpSocket>> {
     let socket = UdpSocket::bind(at).await?;
-    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, BUFFER)?;
-    rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER)?;
+    #[cfg(unix)]
+    {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, BUFFER)?;
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER)?;
+    }
     Ok(Arc::new(socket))
 }
 

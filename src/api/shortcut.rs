@@ -1,4 +1,5 @@
-//! A registration passes the same checks as every request, in the same order, and goes to its handler. On a busy node
+//! A registration passes the same checks as every request, in the same order but for the reading of its body, and goes to its
+//! handler. On a busy node
 //! nearly all requests are registrations, and with the router, where each check is a layer that is found and called through
 //! pointers, the way to the handler takes longer than the registration.
 
@@ -48,7 +49,9 @@ impl Shortcut {
     pub(super) fn takes<B>(&self, request: &Request<B>) -> Option<Gate> {
         let uri = request.uri();
         let is_it = *request.method() == Method::POST && uri.path() == REGISTRATIONS && uri.query().is_none();
-        (is_it && has_small_body(request)).then(|| self.gate())?
+        // Whoever waits to be told to send a body learns first whether it is wanted.
+        let sends_body = has_small_body(request) && !request.headers().contains_key(header::EXPECT);
+        (is_it && sends_body).then(|| self.gate())?
     }
 
     /// Answers a request that it takes, as the router would.

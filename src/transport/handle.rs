@@ -17,7 +17,7 @@ use super::config::{TransportConfig, TransportError};
 use super::dial::{self, JoinError, Joined};
 use super::frame::frame;
 use super::link;
-use super::socket::{self, FilteredSocket};
+use super::socket::FilteredSocket;
 use super::state::{Counters, Shared, State};
 use super::tls::Credentials;
 use super::token::{ClusterKey, JoinToken};
@@ -135,7 +135,8 @@ fn endpoint(
 ) -> io::Result<(Endpoint, SocketAddr)> {
     let runtime = Arc::new(TokioRuntime);
     let socket = UdpSocket::bind(listen)?;
-    socket::enlarge(&socket);
+    #[cfg(unix)]
+    super::socket::enlarge(&socket);
     let socket = runtime.wrap_udp_socket(socket)?;
     let local = socket.local_addr()?;
     let socket: Arc<dyn AsyncUdpSocket> = match links {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::net::UdpSocket;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
@@ -15,18 +17,25 @@ use super::LinkFilter;
 /// The size in bytes of the buffers between the socket and this process. The system's default holds some hundred datagrams,
 /// which come within a millisecond while a peer catches up. What does not fit is lost, and sent again after a while. A
 /// guess: as much as arrives during some long steps of the driver.
+#[cfg(unix)]
 const BUFFER: usize = 4 << 20;
 
 /// Asks for large buffers. Linux grants what `net.core.rmem_max` and `net.core.wmem_max` allow, and says nothing where
 /// that is less; a socket with small buffers works, too.
+#[cfg(unix)]
 pub(super) fn enlarge(socket: &UdpSocket) {
-    #[cfg(unix)]
-    {
-        use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
-        let asked = set_socket_recv_buffer_size(socket, BUFFER).and(set_socket_send_buffer_size(socket, BUFFER));
-        if let Err(error) = asked {
-            tracing::debug!("the buffers of the socket for peers cannot be enlarged: {error}");
-        }
+    use rustix::net::sockopt;
+
+    let receive = || match sockopt::socket_recv_buffer_size(socket)? {
+        size if size < BUFFER => sockopt::set_socket_recv_buffer_size(socket, BUFFER),
+        _ => Ok(()),
+    };
+    let send = || match sockopt::socket_send_buffer_size(socket)? {
+        size if size < BUFFER => sockopt::set_socket_send_buffer_size(socket, BUFFER),
+        _ => Ok(()),
+    };
+    if let Err(error) = receive().and_then(|()| send()) {
+        tracing::debug!("the buffers of the socket for peers cannot be enlarged: {error}");
     }
 }
 

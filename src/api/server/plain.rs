@@ -32,6 +32,7 @@ pub(super) async fn serve_plain(
 ) -> Option<BytesMut> {
     let (mut sent, mut out, mut date) = (BytesMut::with_capacity(READ), Vec::new(), HttpDate::default());
     let mut idle = pin!(Idle::new(limits.headers_within));
+    let ending = ended.clone();
     let mut ended = pin!(ended.changed());
     loop {
         // The gate may change meanwhile.
@@ -43,23 +44,25 @@ pub(super) async fn serve_plain(
                 sent.reserve(READ);
                 tokio::select! {
                     biased;
+                    _ = &mut ended => return None,
                     read = stream.read_buf(&mut sent) => if !read.is_ok_and(|count| count > 0) {
                         return None;
                     },
-                    _ = &mut ended => return None,
                     () = idle.as_mut().is_over() => return None,
                 }
                 continue;
             }
         };
         let body = read_body(stream, &mut sent, length, limits).await?;
-        let last = body.is_err();
+        let has_body = body.is_ok();
         let answer = shortcut.answer(&gate, peer, request(headers, body));
         let response = tokio::select! {
             biased;
             response = answer => response,
-            () = is_closed(stream) => return None,
+            () = is_closed(stream), if sent.is_empty() => return None,
         };
+        // The sender is dropped when the server ends.
+        let last = !has_body || ending.has_changed().is_err();
         out.clear();
         write(&mut out, &response, date.of(now().0 / 1000), last);
         send(stream, &out, limits.answer_taken_within).await?;
@@ -67,6 +70,8 @@ pub(super) async fn serve_plain(
             return None;
         }
         idle.as_mut().begins();
+        // Refusals come without a wait, and whoever sends many at once must not keep the thread for itself.
+        tokio::task::consume_budget().await;
     }
 }
 

@@ -159,6 +159,9 @@ fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
     assert!(open.takes(&sent(Method::POST, PATH, Some("120"))).is_some());
     assert!(open.takes(&sent(Method::POST, "/v1/registrations?wait=final", Some("120"))).is_none(), "it is refused");
     assert!(open.takes(&sent(Method::POST, PATH, None)).is_none(), "it may be of any size");
+    let mut waits = sent(Method::POST, PATH, Some("120"));
+    waits.headers_mut().insert("expect", "100-continue".parse().unwrap());
+    assert!(open.takes(&waits).is_none(), "its body is read after the checks alone");
     assert!(open.takes(&sent(Method::POST, PATH, Some("20000"))).is_none());
     assert!(open.takes(&sent(Method::GET, PATH, Some("0"))).is_none());
     assert!(open.takes(&sent(Method::POST, "/v1/registrations:batch", Some("120"))).is_none());
@@ -230,4 +233,42 @@ async fn registrations_come_in_bits_or_several_at_once_and_other_calls_after_the
         assert_eq!(one_answer(&mut stream).await.0, format!("HTTP/1.1 {status}"));
     }
     assert_eq!(fake.asked.lock().unwrap().len(), 5, "each was asked for once");
+}
+
+/// A client that shuts its end of the connection after its requests waits for the answers all the same.
+#[tokio::test]
+async fn what_was_sent_before_the_client_shut_its_end_is_answered() {
+    let fake = Fake::start(|_| answered(Status::Confirmed)).await;
+    let mut stream = TcpStream::connect(fake.base.trim_start_matches("http://")).await.unwrap();
+    // The second one is cut short, so it is not answered.
+    stream.write_all(format!("{}POST ", plain()).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 201") && said.matches("HTTP/1.1").count() == 1, "{said}");
+}
+
+/// A client that keeps its connection must not send the next request to a node that ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_answer_before_the_end_says_that_its_connection_closes() {
+    let ((ask, mut asked), (release, released)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel::<()>());
+    let answer = move |_: &Request| {
+        ask.send(()).unwrap();
+        released.recv().unwrap();
+        answered(Status::Confirmed)
+    };
+    let fake = Fake::start(answer).await;
+    let address = fake.base.trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    stream.write_all(format!("{0}{0}", plain()).as_bytes()).await.unwrap();
+    asked.recv().await.unwrap();
+    fake.stop.send(()).unwrap();
+    while TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    release.send(()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 201") && said.contains("connection: close"), "{said}");
+    assert_eq!(said.matches("HTTP/1.1").count(), 1, "the other one was not taken up");
 }

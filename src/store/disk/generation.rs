@@ -13,7 +13,7 @@ use crate::store::{Direction, Table};
 
 /// The bytes that a row takes besides its key and value: its place in the map and the overhead of the allocator. An
 /// estimate.
-const ROW_BYTES: usize = 96;
+const ROW_BYTES: usize = 128;
 
 /// The bounds of the keys in `from..to`.
 pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {

@@ -109,14 +109,24 @@ impl Hashed {
 
     /// The places of all entries, by their keys.
     fn sorted(&self) -> Arc<Vec<u32>> {
-        let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
-        if sorted.len() < self.entries.len() {
-            let places = Arc::make_mut(&mut sorted);
-            places.extend(places.len() as u32..self.entries.len() as u32);
-            // What was sorted before is a run, which a stable sort makes use of.
-            places.sort_by(|one, other| self.key(*one).cmp(self.key(*other)));
+        let before = Arc::clone(&self.sorted.lock().unwrap_or_else(PoisonError::into_inner));
+        if before.len() == self.entries.len() {
+            return before;
         }
-        Arc::clone(&sorted)
+        // Sorted without the lock, so that no reader waits for another thread. Two may do it at the same time.
+        let mut fresh: Vec<_> = (before.len() as u32..self.entries.len() as u32).collect();
+        fresh.sort_unstable_by(|one, other| self.key(*one).cmp(self.key(*other)));
+        let (mut all, mut rest) = (Vec::with_capacity(self.entries.len()), &before[..]);
+        for at in fresh {
+            let (smaller, larger) = rest.split_at(rest.partition_point(|known| self.key(*known) < self.key(at)));
+            all.extend_from_slice(smaller);
+            all.push(at);
+            rest = larger;
+        }
+        all.extend_from_slice(rest);
+        let all = Arc::new(all);
+        *self.sorted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&all);
+        all
     }
 
     fn key(&self, place: u32) -> &[u8] {
