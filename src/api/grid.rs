@@ -24,7 +24,7 @@ pub(super) async fn on_grid<A>(
     let since = Instant::now();
     let answer = answer.await;
     if discreet && is_private(handle) {
-        // In a box, because most answers are not held back, and all are moved about with room for it.
+        // Boxed, so that the futures of all other answers are no larger for it: they are copied from call to call.
         Box::pin(sleep_until(since + leaves_after(since.elapsed()))).await;
     }
     answer

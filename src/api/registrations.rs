@@ -68,11 +68,12 @@ pub(crate) async fn registered(
 ) -> Result<Registration, Box<Problem>> {
     // A rename also ends a claim that the node has yet to look up, and that claim may be to a private name.
     let renames = body.replaces.is_some();
-    let namespaces: Vec<_> = body.names.iter().map(|name| name.namespace.clone()).collect();
+    let discreet = caller.is_some_and(Caller::is_discreet);
+    let namespaces: Vec<_> = body.names.iter().filter(|_| discreet).map(|name| name.namespace.clone()).collect();
     let is_private = |handle: &Handle| {
         namespaces.iter().any(|namespace| handle.is_private(namespace)) || renames && handle.has_private()
     };
-    on_grid(handle, caller.is_some_and(Caller::is_discreet), is_private, register_now(handle, caller, body)).await
+    on_grid(handle, discreet, is_private, register_now(handle, caller, body)).await
 }
 
 async fn register_now(
@@ -88,7 +89,8 @@ async fn register_now(
     let charge = caller.and_then(|caller| caller.charge.clone());
     let command = Command::Register(request_of(body, wait, charge));
     let by = caller.map_or(By::ANYBODY, Caller::asks);
-    // What is rare is in boxes: the states of every registration under way are moved about with room for all of it.
+    // The two rare outcomes are boxed. Unboxed, the future of every registration would be as large as the largest of them, and
+    // it is copied on its way from call to call.
     match asked(handle.command(command, by.clone())).await {
         Ok(registration) if registration.status != Status::Rejected => Ok(registration),
         Ok(rejected) => Err(Box::pin(why_rejected(handle, caller, by, rejected, suggest)).await),

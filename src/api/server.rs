@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 use self::connection::Connection;
 pub(super) use self::count::network;
 use self::count::{Count, Full};
+#[cfg(test)]
+pub(super) use self::plain::serve_plain;
 pub(super) use self::quick::has_small_body;
 pub use self::terms::Connections;
 pub(super) use self::terms::Peer;

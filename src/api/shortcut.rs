@@ -1,7 +1,6 @@
-//! A registration passes the same checks as every request, in the same order but for the reading of its body, and goes to its
-//! handler. On a busy node
-//! nearly all requests are registrations, and with the router, where each check is a layer that is found and called through
-//! pointers, the way to the handler takes longer than the registration.
+//! A registration passes the same checks as every request, in the same order, and goes to its handler; only its body, which
+//! is small, is read before them. On a busy node nearly all requests are registrations, and with the router, where each check
+//! is a layer that is found and called through pointers, the way to the handler takes longer than the registration.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use super::auth::{About, Caller, allowed};
 use super::extract::{check_json, parse, whole};
 use super::gate::{Gate, keep_apart};
-use super::observe::Observer;
+use super::observe::{Observation, Observer};
 use super::registrations::{answer, idempotency_key};
 use super::routes::{REGISTRATIONS, registering};
 use super::server::{Connections, Peer, has_small_body};
@@ -49,14 +48,24 @@ impl Shortcut {
     pub(super) fn takes<B>(&self, request: &Request<B>) -> Option<Gate> {
         let uri = request.uri();
         let is_it = *request.method() == Method::POST && uri.path() == REGISTRATIONS && uri.query().is_none();
-        // Whoever waits to be told to send a body learns first whether it is wanted.
+        // A client that asks first whether its body is wanted (`Expect`) goes to the router, which checks before it reads.
         let sends_body = has_small_body(request) && !request.headers().contains_key(header::EXPECT);
         (is_it && sends_body).then(|| self.gate())?
     }
 
+    /// Begins to observe a request that it takes, once its head is there.
+    pub(super) fn begin(&self, headers: &HeaderMap) -> Observation<'_> {
+        self.observer.begin(self.label, headers)
+    }
+
     /// Answers a request that it takes, as the router would.
-    pub(super) async fn answer(&self, gate: &Gate, peer: Peer, request: Request<Arrived>) -> Response<Vec<u8>> {
-        let observation = self.observer.begin(self.label, request.headers());
+    pub(super) async fn answer(
+        &self,
+        observation: Observation<'_>,
+        gate: &Gate,
+        peer: Peer,
+        request: Request<Arrived>,
+    ) -> Response<Vec<u8>> {
         let ours = self.api.handle.cluster();
         let mut response = match which_cluster::meant(request.headers(), ours) {
             Ok(()) => {
@@ -85,8 +94,9 @@ impl Shortcut {
         request: Request<Body>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
+        let observation = self.begin(&head.headers);
         let request = Request::from_parts(head, whole(body, limits).await);
-        let mut response = self.answer(&gate, peer, request).await;
+        let mut response = self.answer(observation, &gate, peer, request).await;
         // HTTP/1.1 adds the length by itself, HTTP/2 does not know it any more when it sends the answer.
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::api::auth::{ApiToken, Rate, SecretHash};
-use crate::api::server::Peer;
+use crate::api::server::{Peer, serve_plain};
 use crate::model::CLUSTER_HEADER;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -32,7 +32,7 @@ enum Way {
 
 /// The answer, without what differs from one answer to the next.
 async fn answer(fake: &Fake, sent: &Sent<'_>, way: Way) -> (StatusCode, BTreeSet<(String, String)>, String) {
-    // What was sent before over the same connection decides who reads it.
+    // A client of its own opens a connection of its own. Over one that hyper has taken over, no request is read by `plain`.
     let mut request = http().build().unwrap().post(format!("{}{}", fake.base, sent.path));
     if way == Way::Shortcut {
         request = request.header("te", "trailers");
@@ -135,9 +135,14 @@ async fn all_ways_count_against_one_rate() {
     }
 }
 
-/// Returns the shortcut of a node that nobody answers for, behind this gate.
+/// Returns the shortcut of a node that has stopped, behind this gate.
 fn shortcut(gate: Gate) -> Shortcut {
-    let handle = Handle::new(watch::channel(NODE).1, mpsc::channel(1).0, watch::channel(cursor(0)).1);
+    shortcut_to(mpsc::channel(1).0, gate)
+}
+
+/// Returns the shortcut of a node that is asked through this channel.
+fn shortcut_to(calls: mpsc::Sender<replica::Request>, gate: Gate) -> Shortcut {
+    let handle = Handle::new(watch::channel(NODE).1, calls, watch::channel(cursor(0)).1);
     let dir = tempfile::tempdir().unwrap();
     let doors = Doors { gate: gate.into(), ..Doors::default() };
     let api = Api::new(handle, Arc::new(FakeAdmin::in_dir(dir.path())), &doors);
@@ -271,4 +276,56 @@ async fn the_last_answer_before_the_end_says_that_its_connection_closes() {
     stream.read_to_string(&mut said).await.unwrap();
     assert!(said.starts_with("HTTP/1.1 201") && said.contains("connection: close"), "{said}");
     assert_eq!(said.matches("HTTP/1.1").count(), 1, "the other one was not taken up");
+}
+
+/// Returns both ends of a connection.
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+/// Serves the plain registrations of a connection; returns what hyper gets to read.
+async fn served(server: &mut TcpStream, shortcut: &Shortcut) -> Option<Vec<u8>> {
+    let (_ending, mut ended) = watch::channel(());
+    let served = serve_plain(server, Peer([127, 0, 0, 1].into()), Connections::default(), shortcut, &mut ended);
+    served.await.map(|left| left.to_vec())
+}
+
+#[tokio::test]
+async fn hyper_reads_a_connection_from_the_first_request_on_that_is_not_plain() {
+    let (mut client, mut server) = pair().await;
+    let rest = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    client.write_all(format!("{0}{0}{rest}", plain()).as_bytes()).await.unwrap();
+    let left = served(&mut server, &shortcut(Gate::default())).await.expect("something else comes");
+    assert_eq!(String::from_utf8(left).unwrap(), rest);
+    drop(server);
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said.matches("HTTP/1.1 503").count(), 2, "{said}");
+    let listed = shortcut(Gate::new(&[], &["https://desk.example.org".to_owned()]).unwrap());
+    let (mut client, mut server) = pair().await;
+    client.write_all(plain().as_bytes()).await.unwrap();
+    assert_eq!(served(&mut server, &listed).await, Some(Vec::new()), "pages need headers that the router alone sends");
+}
+
+/// A node must not hold the connections of clients that have gone while their names wait for other members.
+#[tokio::test]
+async fn a_client_that_goes_while_it_waits_gives_its_connection_back() {
+    let (calls, mut asked) = mpsc::channel(1);
+    let (mut client, mut server) = pair().await;
+    client.write_all(plain().as_bytes()).await.unwrap();
+    let waiting = shortcut_to(calls, Gate::default());
+    let goes = async {
+        // Whoever drops the question answers it.
+        let question = asked.recv().await;
+        drop(client);
+        std::future::pending::<()>().await;
+        drop(question);
+    };
+    let within = tokio::time::timeout(Duration::from_secs(30), served(&mut server, &waiting));
+    tokio::select! {
+        () = goes => unreachable!("it waits for ever"),
+        left = within => assert_eq!(left.expect("it is seen that the client has gone"), None),
+    }
 }
