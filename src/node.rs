@@ -1,6 +1,7 @@
 //! A node in this process. It combines an identity, a store, a transport and a driver.
 
 mod admin;
+mod alarm;
 #[doc(hidden)]
 pub mod descriptors;
 mod disk_space;
@@ -29,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 
 #[doc(hidden)]
 pub use self::admin::{Admin, Backup, BackupAnswer};
+pub(crate) use self::alarm::Alarm;
 use self::disk_space::Disk;
 use self::driver::JoinOutcome;
 pub(crate) use self::driver::random;

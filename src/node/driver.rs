@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::NodeLimits;
+use super::alarm::Alarm;
 use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
@@ -104,10 +105,16 @@ pub(super) struct Driver {
     comeback: JoinSet<()>,
     disk: Disk,
     looks: tokio::time::Interval,
+    /// Goes off when the replica wants to be woken.
+    alarm: Alarm,
     /// The limits that the replica and the disk have; none before the first look at the disk.
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
+    /// The number of requests and messages that the current step has taken.
+    taken: usize,
+    /// True where the last step took one of them at most, so that nobody else waits.
+    is_unhurried: bool,
 }
 
 /// The answer of a sponsor to a newcomer.
@@ -134,8 +141,11 @@ impl Driver {
             comeback: JoinSet::new(),
             disk,
             looks,
+            alarm: Alarm::new(),
             limits: None,
             step_began: None,
+            taken: 0,
+            is_unhurried: true,
         }
     }
 
@@ -167,6 +177,10 @@ impl Driver {
             if let Some(end) = self.step() {
                 return end;
             }
+            // What the step wrote may be durable already.
+            if self.is_unhurried && self.take_disk_events(channels) {
+                continue;
+            }
             // The connections that this thread serves get their turn, also while inputs never run out.
             tokio::task::yield_now().await;
             tokio::select! {
@@ -188,7 +202,7 @@ impl Driver {
                 // Sending fails where the caller has gone.
                 Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store_mut().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
-                () = tokio::time::sleep_until(self.clocks.instant(self.replica.wake_at()).into()) => {
+                () = self.alarm.goes_off(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.hand(Input::Wake);
                 }
             }
@@ -198,9 +212,7 @@ impl Driver {
 
     /// Takes the other inputs that wait into the same step.
     fn take_more(&mut self, channels: &mut Channels) {
-        while let Ok(event) = channels.disk_events.try_recv() {
-            self.on_disk(event);
-        }
+        self.take_disk_events(channels);
         if !self.keeps_up() {
             return;
         }
@@ -214,6 +226,16 @@ impl Driver {
         }
     }
 
+    /// Takes the disk's events that wait. Returns false where there is none.
+    fn take_disk_events(&mut self, channels: &mut Channels) -> bool {
+        let mut any = false;
+        while let Ok(event) = channels.disk_events.try_recv() {
+            self.on_disk(event);
+            any = true;
+        }
+        any
+    }
+
     /// Returns true while the disk keeps up with the writes. Clients and peers have to wait otherwise.
     fn keeps_up(&self) -> bool {
         self.replica.store().backlog() < MAX_BACKLOG
@@ -221,6 +243,8 @@ impl Driver {
 
     /// Ends the step. Returns the end of the incarnation, where it ends.
     fn step(&mut self) -> Option<End> {
+        self.is_unhurried = std::mem::take(&mut self.taken) <= 1;
+        self.replica.store_mut().set_unhurried(self.is_unhurried);
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
         self.tell_private();
@@ -354,10 +378,12 @@ impl Driver {
     }
 
     fn on_input(&mut self, input: Input) {
+        self.taken += 1;
         self.hand(input);
     }
 
     fn on_call(&mut self, request: Request) {
+        self.taken += 1;
         self.hand(Input::Request(request));
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A write of a replica goes into a generation in memory, from which the replica can read it at once, and into the
 //! batch that [`Store::commit`] hands to the committer thread. That thread takes all batches that wait, writes them to
-//! the log (see `wal`), syncs the log once and reports it ([`DiskEvent::Persisted`]). A generation that has grown to
+//! the log (see `wal`), syncs the log once and reports it ([`DiskEvent::Persisted`]). Small batches that come one by one are
+//! made durable without the thread, see [`DiskStore::set_unhurried`]. A generation that has grown to
 //! its full size is frozen. A second thread hands it over to the tables on disk, sorted, and no claim waits for that
 //! (see `tables`). Then the log forgets the batches of the generation, and the store forgets its rows.
 //!
@@ -97,6 +98,8 @@ pub struct DiskStore {
     /// Committed batches that were not reported durable yet, with their sizes in bytes.
     waiting: VecDeque<(Batch, usize)>,
     waiting_bytes: usize,
+    /// True where nobody else waits for the owner of the store.
+    is_unhurried: bool,
     /// Snapshots that were asked for within a batch.
     asked: Vec<Stream>,
     /// Bytes in the log when the current generation began.
@@ -162,6 +165,7 @@ impl DiskStore {
             first,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            is_unhurried: false,
             asked: Vec::new(),
             logged: 0,
             generation_bytes,
@@ -188,6 +192,12 @@ impl DiskStore {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.waiting_bytes + self.rows.len()
+    }
+
+    /// Says whether the caller has nothing else to do until the next batch is durable. Where that is so for a while, small
+    /// batches are made durable within [`Store::commit`], which is quicker for one caller and holds up several.
+    pub fn set_unhurried(&mut self, is_unhurried: bool) {
+        self.is_unhurried = is_unhurried;
     }
 
     /// How long the log took for each of the latest groups of batches, to write it and to sync it, since the last call.
@@ -403,12 +413,13 @@ impl Store for DiskStore {
         }
         self.last += 1;
         let rows = std::mem::replace(&mut self.rows, self.shared.buffer());
+        let alone = self.is_unhurried && self.waiting.is_empty();
         self.waiting_bytes += rows.len();
         self.waiting.push_back((self.last, rows.len()));
         let memory = self.current.bytes() - self.committed_memory;
         self.committed_memory = self.current.bytes();
         self.shared.add_written(memory);
-        if !self.committer.commit(Written { rows, memory }) && self.shared.failure().is_none() {
+        if !self.committer.commit(Written { rows, memory }, alone) && self.shared.failure().is_none() {
             self.failer.fail("the committer", &"its thread has ended");
         }
         self.forget();

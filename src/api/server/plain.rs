@@ -3,13 +3,13 @@
 
 mod wire;
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
 use self::wire::{Begins, request, take_head, write};
@@ -17,6 +17,7 @@ use super::terms::{Connections, Peer};
 use crate::api::extract::too_slow;
 use crate::api::now;
 use crate::api::shortcut::{Arrived, Shortcut};
+use crate::node::Alarm;
 
 /// The room in bytes for what is read at once. A guess: a request is smaller than half of it.
 const READ: usize = 4 << 10;
@@ -31,7 +32,7 @@ pub(in crate::api) async fn serve_plain(
     ended: &mut watch::Receiver<()>,
 ) -> Option<BytesMut> {
     let (mut sent, mut out, mut date) = (BytesMut::with_capacity(READ), Vec::new(), HttpDate::default());
-    let mut idle = pin!(Idle::new(limits.headers_within));
+    let mut idle = Idle::new(limits.headers_within);
     let ending = ended.clone();
     let mut ended = pin!(ended.changed());
     loop {
@@ -48,7 +49,7 @@ pub(in crate::api) async fn serve_plain(
                     read = stream.read_buf(&mut sent) => if !read.is_ok_and(|count| count > 0) {
                         return None;
                     },
-                    () = idle.as_mut().is_over() => return None,
+                    () = idle.is_over() => return None,
                 }
                 continue;
             }
@@ -70,7 +71,7 @@ pub(in crate::api) async fn serve_plain(
         if last {
             return None;
         }
-        idle.as_mut().begins();
+        idle.begins();
         // Refusals come without a wait, and whoever sends many at once must not keep the thread for itself.
         tokio::task::consume_budget().await;
     }
@@ -109,33 +110,25 @@ async fn is_closed(stream: &TcpStream) {
     }
 }
 
-/// The time since a connection began or its last answer was sent. Its timer is set again only when it goes off.
+/// The time since a connection began or its last answer was sent.
 struct Idle {
     since: Instant,
     most: Duration,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 impl Idle {
     fn new(most: Duration) -> Self {
-        let since = Instant::now();
-        Self { since, most, timer: Box::pin(sleep_until(since + most)) }
+        Self { since: Instant::now(), most, alarm: Alarm::new() }
     }
 
-    fn begins(mut self: Pin<&mut Self>) {
+    fn begins(&mut self) {
         self.since = Instant::now();
     }
 
     /// Resolves once it is too long.
-    async fn is_over(mut self: Pin<&mut Self>) {
-        loop {
-            self.timer.as_mut().await;
-            let until = self.since + self.most;
-            if Instant::now() >= until {
-                return;
-            }
-            self.timer.as_mut().reset(until);
-        }
+    async fn is_over(&mut self) {
+        self.alarm.goes_off(self.since + self.most).await;
     }
 }
 
@@ -181,11 +174,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_its_last_answer_on() {
         let minute = Duration::from_secs(60);
-        let mut idle = pin!(Idle::new(minute));
-        assert!(timeout(minute / 2, idle.as_mut().is_over()).await.is_err());
-        idle.as_mut().begins();
-        assert!(timeout(minute * 3 / 4, idle.as_mut().is_over()).await.is_err(), "it answered a moment ago");
-        assert!(timeout(minute / 2, idle.as_mut().is_over()).await.is_ok());
+        let mut idle = Idle::new(minute);
+        assert!(timeout(minute / 2, idle.is_over()).await.is_err());
+        idle.begins();
+        assert!(timeout(minute * 3 / 4, idle.is_over()).await.is_err(), "it answered a moment ago");
+        assert!(timeout(minute / 2, idle.is_over()).await.is_ok());
     }
 
     #[test]

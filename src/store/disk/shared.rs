@@ -19,13 +19,21 @@ const MOST_SYNCS: usize = 4096;
 const MAX_SPARE: usize = 8;
 const MAX_SPARE_BYTES: usize = 256 << 10;
 
+/// How far the log is durable.
+#[derive(Debug)]
+struct Durable {
+    /// The last batch that is.
+    batch: Batch,
+    /// The number of threads that wait for a later one.
+    waiting: usize,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The first failure.
     failure: OnceLock<StoreFailure>,
-    /// The last batch that is durable in the log.
-    durable: Mutex<Batch>,
+    durable: Mutex<Durable>,
     changed: Condvar,
     /// All batches up to this one are in the tables.
     applied: AtomicU64,
@@ -38,6 +46,8 @@ pub(super) struct Shared {
     logged: AtomicU64,
     /// How long the latest syncs of the log took, those that the owner has not taken yet.
     syncs: Mutex<Vec<Duration>>,
+    /// How many microseconds the last sync took.
+    last_sync: AtomicU64,
     /// Buffers of batches that are in the log, to be filled again.
     spare: Mutex<Vec<Vec<u8>>>,
 }
@@ -46,7 +56,7 @@ impl Shared {
     pub(super) fn new(durable: Batch, applied: Batch) -> Self {
         Self {
             failure: OnceLock::new(),
-            durable: Mutex::new(durable),
+            durable: Mutex::new(Durable { batch: durable, waiting: 0 }),
             changed: Condvar::new(),
             applied: AtomicU64::new(applied),
             written: AtomicU64::new(0),
@@ -54,6 +64,7 @@ impl Shared {
             pace: AtomicU64::new(FIRST_PACE),
             logged: AtomicU64::new(0),
             syncs: Mutex::default(),
+            last_sync: AtomicU64::new(0),
             spare: Mutex::default(),
         }
     }
@@ -89,19 +100,22 @@ impl Shared {
     }
 
     pub(super) fn set_durable(&self, batch: Batch) {
-        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = batch;
-        self.changed.notify_all();
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        durable.batch = batch;
+        // It takes a call to the system, and hardly ever is there anybody.
+        if durable.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until a batch is durable. Returns false where the store has failed.
     pub(super) fn await_durable(&self, batch: Batch) -> bool {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        while *durable < batch {
-            if self.failure().is_some() {
-                return false;
-            }
+        durable.waiting += 1;
+        while durable.batch < batch && self.failure().is_none() {
             durable = self.changed.wait(durable).unwrap_or_else(PoisonError::into_inner);
         }
+        durable.waiting -= 1;
         self.failure().is_none()
     }
 
@@ -145,10 +159,16 @@ impl Shared {
 
     /// Records how long the log took to write a group of batches and to sync it.
     pub(super) fn add_sync(&self, took: Duration) {
+        self.last_sync.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
         let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
         if syncs.len() < MOST_SYNCS {
             syncs.push(took);
         }
+    }
+
+    /// How long the last group of batches took.
+    pub(super) fn last_sync(&self) -> Duration {
+        Duration::from_micros(self.last_sync.load(Relaxed))
     }
 
     pub(super) fn take_syncs(&self) -> Vec<Duration> {

@@ -454,6 +454,7 @@ proptest! {
         let dir = TempDir::new().unwrap();
         // Some ten rows fill a generation, so that the tables take many over.
         let mut opened = open_with(dir.path(), 4000);
+        opened.store.set_unhurried(true);
         let mut model = MemoryStore::new();
         let mut settled = 0;
         for action in actions {
@@ -509,12 +510,16 @@ fn write_until_killed(dir: &Path) {
     let (tell, events) = mpsc::channel();
     let mut store = DiskStore::open(dir, &options, move |event| drop(tell.send(event))).unwrap();
     for number in 1_u64.. {
+        // For some batches it waits, one by one, so that the store makes them durable at once.
+        let is_unhurried = number / 500 % 2 == 0;
+        store.set_unhurried(is_unhurried);
         for (table, key, value) in crash_rows(number) {
             store.put(table, key, value);
         }
         store.put(Table::Cluster, b"count".to_vec(), number.to_be_bytes().to_vec());
         assert_eq!(store.commit(), number);
-        while store.backlog() > 1 << 20 {
+        let most = if is_unhurried { 0 } else { 1 << 20 };
+        while store.backlog() > most {
             match events.recv().unwrap() {
                 DiskEvent::Persisted(batch) => {
                     println!("persisted {batch}");
@@ -611,6 +616,45 @@ fn each_sync_of_the_log_is_reported_once() {
     // Nothing is written for a batch without rows.
     opened.store.commit();
     drop(opened.store);
+}
+
+#[test]
+fn batches_that_come_one_by_one_are_made_durable_by_the_caller_in_the_same_order() {
+    let dir = TempDir::new().unwrap();
+    let (tell, events) = mpsc::channel();
+    let on_event = move |event| drop(tell.send((event, std::thread::current().id())));
+    let options = DiskOptions { cache_bytes: 1 << 20, memory_bytes: 256 << 10, ..DiskOptions::default() };
+    let mut store = DiskStore::open(dir.path(), &options, on_event).unwrap();
+    let mut put = |number: u64, is_unhurried, bytes| {
+        store.set_unhurried(is_unhurried);
+        store.put(Table::Names, number.to_be_bytes().to_vec(), vec![1; bytes]);
+        assert_eq!(store.commit(), number);
+        let (event, by) = events.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(event, DiskEvent::Persisted(number));
+        store.persisted(number);
+        by == std::thread::current().id()
+    };
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        number
+    };
+    let hurried = (0..100).filter(|_| put(next(), false, 10)).count();
+    assert_eq!(hurried, 0, "somebody else waits for the caller");
+    // A disk that is slow for a while only makes it take longer.
+    until("the caller makes a batch durable", || put(next(), true, 10));
+    assert!(!put(next(), true, 10_000), "it is large");
+    until("the caller makes a batch durable again", || put(next(), true, 10));
+    assert!(!put(next(), false, 10) && !put(next(), true, 10), "it has to come alone for a while");
+    // These are enough to fill generations.
+    for _ in 0..2000 {
+        put(next(), true, 1000);
+    }
+    drop(store);
+    let store = open(dir.path()).store;
+    let found = rows(&store, Table::Names, b"", None, Direction::Up, usize::MAX);
+    assert_eq!(found.len() as u64, number);
+    assert!(found.iter().zip(1..).all(|((key, _), number): (_, u64)| key[..] == number.to_be_bytes()));
 }
 
 /// Waits for a condition of the threads of the store.
