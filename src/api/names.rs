@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{self, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::auth::Caller;
-use super::extract::{Params, Segments, json};
+use super::extract::{Params, Segments, whole_json};
 use super::registrations::{changed, checked_count};
 use super::{Api, asked};
 use crate::model::Problem;
@@ -33,7 +33,17 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let suggest = checked_count(params.suggest)?;
-    Ok(json(StatusCode::OK, &looked_up(&api.handle, NameRef { namespace, name }, suggest, caller.asks()).await?))
+    Ok(shown(&api, NameRef { namespace, name }, suggest, &caller).await?.map(axum::body::Body::from))
+}
+
+/// Answers a caller who looks up a name.
+pub(super) async fn shown(
+    api: &Api,
+    name: NameRef,
+    suggest: usize,
+    caller: &Caller,
+) -> Result<http::Response<Vec<u8>>, Box<Problem>> {
+    Ok(whole_json(StatusCode::OK, &looked_up(&api.handle, name, suggest, caller.asks()).await?))
 }
 
 /// Looks up a name, with this number of free alternatives where the name is not available.

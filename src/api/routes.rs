@@ -61,8 +61,8 @@ pub(super) const TABLE: &[Route] = table! {
     GET    "/v1/namespaces/{namespace}/names", READ, Names => reading::list, list;
     GET    "/v1/names/{namespace}/{name}/history", READ, Names => reading::history, history;
     GET    "/v1/names/{namespace}/{name}/explanation", READ, Names => reading::explain_name, explain_name;
-    GET    "/v1/names/{namespace}/{name}", READ, Names => names::show, name;
-    DELETE "/v1/names/{namespace}/{name}", CLAIM, Names => names::release, release_name;
+    GET    NAME, READ, Names => names::show, name;
+    DELETE NAME, CLAIM, Names => names::release, release_name;
     GET    "/v1/conflicts", READ, Names => reading::conflicts, conflicts;
     GET    "/v1/namespaces", READ, Names => namespaces::list, namespaces;
     GET    "/v1/namespaces/{namespace}", READ, Names => namespaces::show, namespace;
@@ -109,18 +109,41 @@ pub(super) fn document() -> Value {
 /// The path of the call that registers names.
 pub(super) const REGISTRATIONS: &str = "/v1/registrations";
 
+/// The path of the calls about one name.
+const NAME: &str = "/v1/names/{namespace}/{name}";
+
 /// The labels of the calls in the metrics.
 static LABELS: LazyLock<Vec<String>> =
     LazyLock::new(|| TABLE.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
 
-/// Returns the call that registers names: its label in the metrics, and what a caller needs for it.
-pub(super) fn registering() -> (&'static str, Scope, About) {
-    let found = TABLE.iter().zip(&*LABELS).find_map(|(route, label)| {
-        let is_it = route.method == Method::POST && route.path == REGISTRATIONS;
-        Some((label.as_str(), route.scope.filter(|_| is_it)?, route.about))
-    });
-    #[expect(clippy::expect_used, reason = "it is in the table above")]
-    found.expect("the table has the call")
+/// What has to be known of a call by whoever answers it without the router.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    /// Its label in the metrics.
+    pub(super) label: &'static str,
+    /// What a caller needs for it.
+    pub(super) needs: (Scope, About),
+}
+
+impl Way {
+    /// The call that registers names.
+    pub(super) fn registering() -> Self {
+        Self::of(&Method::POST, REGISTRATIONS)
+    }
+
+    /// The call that looks a name up.
+    pub(super) fn looking_up() -> Self {
+        Self::of(&Method::GET, NAME)
+    }
+
+    fn of(method: &Method, path: &str) -> Self {
+        let found = TABLE.iter().zip(&*LABELS).find_map(|(route, label)| {
+            let is_it = route.method == *method && route.path == path;
+            Some(Self { label, needs: (route.scope.filter(|_| is_it)?, route.about) })
+        });
+        #[expect(clippy::expect_used, reason = "it is in the table above")]
+        found.expect("the table has the call")
+    }
 }
 
 /// Returns the calls and their labels by the patterns of their paths.

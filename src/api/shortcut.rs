@@ -1,61 +1,122 @@
-//! A registration passes the same checks as every request, in the same order, and goes to its handler; only its body, which
-//! is small, is read before them. On a busy node nearly all requests are registrations, and with the router, where each check
-//! is a layer that is found and called through pointers, the way to the handler takes longer than the registration.
+//! A registration and the look-up of a name pass the same checks as every request, in the same order, and go to their
+//! handlers; only the body of a registration, which is small, is read before them. On a busy node nearly all requests are such
+//! ones, and with the router, where each check is a layer that is found and called through pointers, the way to the handler
+//! takes longer than what it does.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Request, Response, header};
 use tracing::Instrument;
-use uuid::Uuid;
 
-use super::auth::{About, Caller, allowed};
+use super::auth::allowed;
 use super::extract::{check_json, parse, whole};
 use super::gate::{Gate, keep_apart};
+use super::names::shown;
 use super::observe::{Observation, Observer};
 use super::registrations::{answer, idempotency_key};
-use super::routes::{REGISTRATIONS, registering};
+use super::routes::{REGISTRATIONS, Way};
 use super::server::{Connections, Peer, has_small_body};
 use super::shared::Shared;
 use super::{Api, which_cluster};
-use crate::model::{Problem, RegistrationBody, Scope};
+use crate::model::{NameRef, Problem};
 
 /// The body of a request, or why it did not arrive.
 pub(super) type Arrived = Result<Bytes, Box<Problem>>;
 
-/// The way of registrations. Clones share it.
+/// A call that takes the shortcut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Call {
+    Register,
+    LookUp(NameRef),
+}
+
+impl Call {
+    /// Returns the call to this path; none where it is another one, or comes with parameters or with anything in the path that
+    /// has to be decoded.
+    pub(super) fn to(method: &Method, path: &str) -> Option<Self> {
+        match *method {
+            Method::POST => (path == REGISTRATIONS).then_some(Self::Register),
+            Method::GET => named(path).map(Self::LookUp),
+            _ => None,
+        }
+    }
+
+    /// Returns true where it is a call with this header that is as plain as its path: a registration has a small body, and a
+    /// look-up has none.
+    pub(super) fn is_plain(&self, headers: &HeaderMap) -> bool {
+        // A client that asks first whether its body is wanted (`Expect`) goes to the router, which checks before it reads.
+        if headers.contains_key(header::EXPECT) {
+            return false;
+        }
+        match self {
+            Self::Register => has_small_body(headers),
+            Self::LookUp(_) => {
+                !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
+            }
+        }
+    }
+}
+
+/// Returns the name whose path this is.
+fn named(path: &str) -> Option<NameRef> {
+    let (namespace, name) = path.strip_prefix("/v1/names/")?.split_once('/')?;
+    // What may stand in a segment of a path (RFC 3986, section 3.3) and stands for itself.
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+    let is_segment = |text: &str| !text.is_empty() && text.bytes().all(is_bare);
+    let is_it = is_segment(namespace) && is_segment(name);
+    is_it.then(|| NameRef { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+/// A request that takes the shortcut.
+pub(super) struct Sent {
+    pub(super) call: Call,
+    /// The host in the request line, where there is one.
+    pub(super) named: Option<Authority>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Arrived,
+}
+
+/// The way past the router. Clones share it.
 #[derive(Clone)]
 pub(super) struct Shortcut {
     api: Arc<Api>,
     gate: Shared<Gate>,
     observer: Arc<Observer>,
-    label: &'static str,
-    needs: (Scope, About),
+    registering: Way,
+    looking_up: Way,
 }
 
 impl Shortcut {
     pub(super) fn new(api: &Arc<Api>, gate: Shared<Gate>, observer: Arc<Observer>) -> Self {
-        let (label, scope, about) = registering();
-        Self { api: Arc::clone(api), gate, observer, label, needs: (scope, about) }
+        let (registering, looking_up) = (Way::registering(), Way::looking_up());
+        Self { api: Arc::clone(api), gate, observer, registering, looking_up }
     }
 
-    /// Returns the gate for registrations, where no pages of other sites may call.
+    /// Returns the gate for requests, where no pages of other sites may call.
     pub(super) fn gate(&self) -> Option<Gate> {
         Some(self.gate.get()).filter(Gate::has_no_pages)
     }
 
-    /// Returns the gate for a request that takes this way: a registration without parameters and with a small body.
-    pub(super) fn takes<B>(&self, request: &Request<B>) -> Option<Gate> {
+    /// Returns the call of a request that takes this way, and the gate for it.
+    pub(super) fn takes<B>(&self, request: &Request<B>) -> Option<(Call, Gate)> {
         let uri = request.uri();
-        let is_it = *request.method() == Method::POST && uri.path() == REGISTRATIONS && uri.query().is_none();
-        // A client that asks first whether its body is wanted (`Expect`) goes to the router, which checks before it reads.
-        let sends_body = has_small_body(request) && !request.headers().contains_key(header::EXPECT);
-        (is_it && sends_body).then(|| self.gate())?
+        let call = Call::to(request.method(), uri.path()).filter(|_| uri.query().is_none())?;
+        let gate = self.gate().filter(|_| call.is_plain(request.headers()))?;
+        Some((call, gate))
+    }
+
+    fn way(&self, call: &Call) -> Way {
+        match call {
+            Call::Register => self.registering,
+            Call::LookUp(_) => self.looking_up,
+        }
     }
 
     /// Begins to observe a request that it takes, once its head is there.
-    pub(super) fn begin(&self, headers: &HeaderMap) -> Observation<'_> {
-        self.observer.begin(self.label, headers)
+    pub(super) fn begin(&self, call: &Call, headers: &HeaderMap) -> Observation<'_> {
+        self.observer.begin(self.way(call).label, headers)
     }
 
     /// Answers a request that it takes, as the router would.
@@ -64,15 +125,13 @@ impl Shortcut {
         observation: Observation<'_>,
         gate: &Gate,
         peer: Peer,
-        request: Request<Arrived>,
+        sent: Sent,
     ) -> Response<Vec<u8>> {
         let ours = self.api.handle.cluster();
-        let mut response = match which_cluster::meant(request.headers(), ours) {
+        let mut response = match which_cluster::meant(&sent.headers, ours) {
             Ok(()) => {
-                let mut response = match gate.check(&request).and_then(|()| self.read(peer, request)) {
-                    Ok((caller, key, body)) => {
-                        answer(&self.api, &caller, key, body).instrument(observation.span()).await
-                    }
+                let mut response = match gate.check(sent.named.as_ref(), &sent.headers) {
+                    Ok(()) => self.called(peer, sent).instrument(observation.span()).await,
                     Err(problem) => problem.whole(),
                 };
                 keep_apart(response.headers_mut());
@@ -85,34 +144,47 @@ impl Shortcut {
         response
     }
 
+    /// Answers a request to a name of this node.
+    async fn called(&self, Peer(address): Peer, sent: Sent) -> Response<Vec<u8>> {
+        let Sent { call, headers, body, named: _ } = sent;
+        let needs = self.way(&call).needs;
+        let answered = match call {
+            Call::Register => {
+                let read = || {
+                    check_json(&headers)?;
+                    let caller = allowed(&self.api, address, &headers, needs)?;
+                    let key = idempotency_key(&headers)?;
+                    Ok((caller, key, parse(&body?)?))
+                };
+                match read() {
+                    Ok((caller, key, body)) => Ok(answer(&self.api, &caller, key, body).await),
+                    Err(problem) => Err(problem),
+                }
+            }
+            Call::LookUp(name) => match allowed(&self.api, address, &headers, needs) {
+                Ok(caller) => shown(&self.api, name, 0, &caller).await,
+                Err(problem) => Err(problem),
+            },
+        };
+        answered.unwrap_or_else(|problem: Box<Problem>| problem.whole())
+    }
+
     /// Answers a request that it takes, whose body is still to be read.
     pub(super) async fn answer_read(
         self,
-        gate: Gate,
+        (call, gate): (Call, Gate),
         peer: Peer,
         limits: Connections,
         request: Request<Body>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let observation = self.begin(&head.headers);
-        let request = Request::from_parts(head, whole(body, limits).await);
-        let mut response = self.answer(observation, &gate, peer, request).await;
+        let observation = self.begin(&call, &head.headers);
+        let body = if call == Call::Register { whole(body, limits).await } else { Ok(Bytes::new()) };
+        let sent = Sent { call, named: head.uri.authority().cloned(), headers: head.headers, body };
+        let mut response = self.answer(observation, &gate, peer, sent).await;
         // HTTP/1.1 adds the length by itself, HTTP/2 does not know it any more when it sends the answer.
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         response.map(Body::from)
-    }
-
-    /// Checks a request to a name of this node, and reads it.
-    fn read(
-        &self,
-        Peer(address): Peer,
-        request: Request<Arrived>,
-    ) -> Result<(Caller, Option<Uuid>, RegistrationBody), Box<Problem>> {
-        let headers: &HeaderMap = request.headers();
-        check_json(headers)?;
-        let caller = allowed(&self.api, address, headers, self.needs)?;
-        let key = idempotency_key(headers)?;
-        Ok((caller, key, parse(&request.into_body()?)?))
     }
 }

@@ -80,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// Serves a connection that may begin with registrations. The server's end waits while there is the watcher.
+    /// Serves a connection that may begin with registrations or look-ups. The server's end waits while there is the watcher.
     async fn serve_quick(self, routes: Routes, watcher: Watcher, place: Place) {
         let Self { stream, peer, limits, mut ended, tls: _ } = self;
         let mut stream = match here(stream, &place) {
@@ -151,9 +151,9 @@ fn service(
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(limits);
         let elsewhere = place.elsewhere(&request);
-        let gate = shortcut.takes(&request).filter(|_| elsewhere.is_none());
-        let way = match gate {
-            Some(gate) => Either::Left(shortcut.clone().answer_read(gate, peer, limits, request)),
+        let taken = shortcut.takes(&request).filter(|_| elsewhere.is_none());
+        let way = match taken {
+            Some(taken) => Either::Left(shortcut.clone().answer_read(taken, peer, limits, request)),
             None => Either::Right(routes.call(request)),
         };
         async move {

@@ -1,5 +1,5 @@
-//! Serves the registrations at the beginning of a connection without hyper, which takes longer than a registration. As soon
-//! as anything comes that is not as plain (see [`wire`]), hyper goes on with the connection and what was read of it.
+//! Serves the registrations and look-ups at the beginning of a connection without hyper, which takes longer than they do. As
+//! soon as anything comes that is not as plain (see [`wire`]), hyper goes on with the connection and what was read of it.
 
 mod wire;
 
@@ -12,17 +12,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::bytes::BytesMut;
 
-use self::wire::{Begins, request, take_head, write};
+use self::wire::{Begins, Head, take_head, write};
 use super::terms::{Connections, Peer};
 use crate::api::extract::too_slow;
 use crate::api::now;
-use crate::api::shortcut::{Arrived, Shortcut};
+use crate::api::shortcut::{Arrived, Sent, Shortcut};
 use crate::node::Alarm;
 
 /// The room in bytes for what is read at once. A guess: a request is smaller than half of it.
 const READ: usize = 4 << 10;
 
-/// Serves plain registrations until something else comes. Returns what was read of that; none where the connection is over,
+/// Serves plain requests until something else comes. Returns what was read of that; none where the connection is over,
 /// or `ended` closes while no request is under way.
 pub(in crate::api) async fn serve_plain(
     stream: &mut TcpStream,
@@ -38,8 +38,8 @@ pub(in crate::api) async fn serve_plain(
     loop {
         // The gate may change meanwhile.
         let Some(gate) = shortcut.gate() else { return Some(sent) };
-        let (headers, length) = match take_head(&mut sent) {
-            Begins::Plain(headers, length) => (headers, length),
+        let Head { call, headers, body } = match take_head(&mut sent) {
+            Begins::Plain(head) => head,
             Begins::Other => return Some(sent),
             Begins::Part => {
                 sent.reserve(READ);
@@ -54,10 +54,10 @@ pub(in crate::api) async fn serve_plain(
                 continue;
             }
         };
-        let observation = shortcut.begin(&headers);
-        let body = read_body(stream, &mut sent, length, limits).await?;
+        let observation = shortcut.begin(&call, &headers);
+        let body = read_body(stream, &mut sent, body, limits).await?;
         let has_body = body.is_ok();
-        let answer = shortcut.answer(observation, &gate, peer, request(headers, body));
+        let answer = shortcut.answer(observation, &gate, peer, Sent { call, named: None, headers, body });
         let response = tokio::select! {
             biased;
             response = answer => response,

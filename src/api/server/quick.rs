@@ -10,7 +10,7 @@ use std::panic;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Method, Request, header};
+use axum::http::{HeaderMap, Method, Request, header};
 use axum::response::Response;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -65,14 +65,14 @@ fn is_quick<B>(request: &Request<B>) -> bool {
     let parts = |after: &str| path.strip_prefix(after).map(|rest| rest.split('/').count());
     match *request.method() {
         Method::GET => parts("/v1/names/") == Some(2) || parts("/v1/registrations/") == Some(1),
-        Method::POST => path == "/v1/registrations" && has_small_body(request),
+        Method::POST => path == "/v1/registrations" && has_small_body(request.headers()),
         _ => false,
     }
 }
 
-/// Returns true for a request whose body is known to be small.
-pub(in crate::api) fn has_small_body<B>(request: &Request<B>) -> bool {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+/// Returns true for the headers of a request whose body is known to be small.
+pub(in crate::api) fn has_small_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     length.is_some_and(|length: usize| length <= SMALL)
 }
 

@@ -1,5 +1,6 @@
 //! A plain registration is read without hyper; any other with a body of known size is read by hyper and does not go through
-//! the router; one whose body comes in chunks does. All must be answered alike.
+//! the router; one whose body comes in chunks does. All must be answered alike. It is the same with look-ups, where those with
+//! a body take the last way.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -11,12 +12,14 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::api::auth::{ApiToken, Rate, SecretHash};
 use crate::api::server::{Peer, serve_plain};
+use crate::api::shortcut::Call;
 use crate::model::CLUSTER_HEADER;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// A registration as some client sends it.
+/// A request as some client sends it.
 struct Sent<'a> {
+    method: Method,
     path: &'a str,
     headers: Headers<'a>,
     body: &'a str,
@@ -33,7 +36,7 @@ enum Way {
 /// The answer, without what differs from one answer to the next.
 async fn answer(fake: &Fake, sent: &Sent<'_>, way: Way) -> (StatusCode, BTreeSet<(String, String)>, String) {
     // A client of its own opens a connection of its own. Over one that hyper has taken over, no request is read by `plain`.
-    let mut request = http().build().unwrap().post(format!("{}{}", fake.base, sent.path));
+    let mut request = http().build().unwrap().request(sent.method.clone(), format!("{}{}", fake.base, sent.path));
     if way == Way::Shortcut {
         request = request.header("te", "trailers");
     }
@@ -43,6 +46,8 @@ async fn answer(fake: &Fake, sent: &Sent<'_>, way: Way) -> (StatusCode, BTreeSet
     let body = sent.body.to_owned();
     let response = if way == Way::Router {
         request.body(reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, io::Error>(body)])))
+    } else if body.is_empty() && sent.method == Method::GET {
+        request
     } else {
         request.body(body)
     };
@@ -86,30 +91,74 @@ async fn a_registration_is_answered_alike_on_all_ways() {
     ];
     let fake = Fake::start(|_| answered(Status::Confirmed)).await;
     for (path, headers, body, status) in cases {
-        let got = all_alike(&fake, Sent { path, headers, body }).await;
+        let got = all_alike(&fake, Sent { method: Method::POST, path, headers, body }).await;
         assert_eq!(got.as_u16(), status, "{path} {headers:?} {body}");
     }
     for status in [Status::Pending, Status::Contested, Status::Rejected] {
         let fake = Fake::start(move |_| answered(status)).await;
-        all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await;
+        all_alike(&fake, Sent { method: Method::POST, path: PATH, headers: &[JSON], body: &alice }).await;
     }
     let fake = Fake::start(|_| Err(Refusal::NotMember)).await;
-    assert_eq!(all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 503);
+    assert_eq!(
+        all_alike(&fake, Sent { method: Method::POST, path: PATH, headers: &[JSON], body: &alice }).await.as_u16(),
+        503
+    );
+}
+
+const LOOK: &str = "/v1/names/username/alice";
+
+#[tokio::test]
+async fn a_look_up_is_answered_alike_on_all_ways() {
+    let cases: [(&str, Headers<'_>, u16); 12] = [
+        (LOOK, &[], 200),
+        (LOOK, &[("x-request-id", "desk/7")], 200),
+        (LOOK, &[("accept", "text/html")], 200),
+        ("/v1/names/username/Alice", &[], 200),
+        ("/v1/names/mail/ada+1@example.org", &[], 200),
+        ("/v1/names/username/al%69ce", &[], 200),
+        ("/v1/names/username/alice?suggest=0", &[], 200),
+        ("/v1/names/username/alice?suggest=77", &[], 400),
+        ("/v1/names/username/", &[], 404),
+        (LOOK, &[("host", "evil.example")], 421),
+        (LOOK, &[("origin", "https://evil.example")], 403),
+        (LOOK, &[(CLUSTER_HEADER, "nothing")], 400),
+    ];
+    let fake = Fake::start(|_| Ok(Answer::Name(name_view(NameStatus::Held)))).await;
+    for (path, headers, status) in cases {
+        let got = all_alike(&fake, Sent { method: Method::GET, path, headers, body: "" }).await;
+        assert_eq!(got.as_u16(), status, "{path} {headers:?}");
+        let asked: BTreeSet<_> = fake.asked.lock().unwrap().drain(..).map(|asked| format!("{asked:?}")).collect();
+        assert_eq!(asked.len(), usize::from(status == 200), "all ways ask for the same name: {asked:?}");
+    }
+    let fake = Fake::start(|_| Err(Refusal::NotMember)).await;
+    assert_eq!(all_alike(&fake, look_up(&[])).await.as_u16(), 503);
+}
+
+fn look_up<'a>(headers: Headers<'a>) -> Sent<'a> {
+    Sent { method: Method::GET, path: LOOK, headers, body: "" }
 }
 
 #[tokio::test]
 async fn all_ways_ask_for_a_token_and_its_scope() {
     let of = |secret, scope| ApiToken::new(secret, SecretHash::of(secret), [scope]);
-    let tokens = ApiTokens::new(vec![of("registers", Scope::Register), of("reads", Scope::Read)]).unwrap();
-    let fake = Fake::with(tokens, |_| answered(Status::Confirmed)).await;
+    let tokens = || ApiTokens::new(vec![of("registers", Scope::Register), of("reads", Scope::Read)]).unwrap();
+    let fake = Fake::with(tokens(), |_| answered(Status::Confirmed)).await;
     let alice = alice().to_string();
     for (token, status) in [("Bearer registers", 201), ("Bearer reads", 403), ("Bearer nobody", 401), ("Basic x", 401)]
     {
         let headers = &[JSON, ("authorization", token)];
-        let got = all_alike(&fake, Sent { path: PATH, headers, body: &alice }).await;
+        let got = all_alike(&fake, Sent { method: Method::POST, path: PATH, headers, body: &alice }).await;
         assert_eq!(got.as_u16(), status, "{token}");
     }
-    assert_eq!(all_alike(&fake, Sent { path: PATH, headers: &[JSON], body: &alice }).await.as_u16(), 401);
+    assert_eq!(
+        all_alike(&fake, Sent { method: Method::POST, path: PATH, headers: &[JSON], body: &alice }).await.as_u16(),
+        401
+    );
+    let fake = Fake::with(tokens(), |_| Ok(Answer::Name(name_view(NameStatus::Held)))).await;
+    for (token, status) in [("Bearer registers", 403), ("Bearer reads", 200), ("Bearer nobody", 401)] {
+        assert_eq!(all_alike(&fake, look_up(&[("authorization", token)])).await.as_u16(), status, "{token}");
+    }
+    assert_eq!(all_alike(&fake, look_up(&[])).await.as_u16(), 401);
 }
 
 #[tokio::test]
@@ -117,7 +166,7 @@ async fn pages_that_may_call_are_told_so_on_all_ways() {
     let gate = Gate::new(&[], &["https://desk.example.org".to_owned()]).unwrap().into();
     let fake = Fake::behind(Doors { gate, ..Doors::default() }, |_| answered(Status::Confirmed)).await;
     let (alice, headers) = (alice().to_string(), [JSON, ("origin", "https://desk.example.org")]);
-    let sent = Sent { path: PATH, headers: &headers, body: &alice };
+    let sent = Sent { method: Method::POST, path: PATH, headers: &headers, body: &alice };
     let allowed = answer(&fake, &sent, Way::Plain).await.1;
     assert!(allowed.iter().any(|(name, _)| name == "access-control-allow-origin"), "{allowed:?}");
     all_alike(&fake, sent).await;
@@ -128,7 +177,7 @@ async fn all_ways_count_against_one_rate() {
     let rate = Rate::Most(NonZeroU32::MIN).into();
     let fake = Fake::behind(Doors { rate, ..Doors::default() }, |_| answered(Status::Confirmed)).await;
     let alice = alice().to_string();
-    let sent = Sent { path: PATH, headers: &[JSON], body: &alice };
+    let sent = Sent { method: Method::POST, path: PATH, headers: &[JSON], body: &alice };
     assert_eq!(answer(&fake, &sent, Way::Plain).await.0.as_u16(), 201);
     for way in [Way::Router, Way::Shortcut, Way::Plain] {
         assert_eq!(answer(&fake, &sent, way).await.0.as_u16(), 429, "{way:?}");
@@ -159,6 +208,20 @@ fn sent(method: Method, path: &str, length: Option<&str>) -> axum::extract::Requ
 }
 
 #[test]
+fn only_look_ups_of_one_name_without_a_body_take_the_shortcut() {
+    let open = shortcut(Gate::default());
+    let (call, _) = open.takes(&sent(Method::GET, LOOK, None)).unwrap();
+    assert_eq!(call, Call::LookUp(NameRef { namespace: "username".to_owned(), name: "alice".to_owned() }));
+    assert!(open.takes(&sent(Method::GET, LOOK, Some("0"))).is_none());
+    assert!(open.takes(&sent(Method::HEAD, LOOK, None)).is_none());
+    assert!(open.takes(&sent(Method::GET, "/v1/names/username/alice?suggest=1", None)).is_none());
+    assert!(open.takes(&sent(Method::GET, "/v1/names/username/al%69ce", None)).is_none(), "the router decodes it");
+    assert!(open.takes(&sent(Method::GET, "/v1/names/username/alice/history", None)).is_none());
+    let listed = shortcut(Gate::new(&[], &["https://desk.example.org".to_owned()]).unwrap());
+    assert!(listed.takes(&sent(Method::GET, LOOK, None)).is_none(), "it needs the headers for pages");
+}
+
+#[test]
 fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
     let open = shortcut(Gate::default());
     assert!(open.takes(&sent(Method::POST, PATH, Some("120"))).is_some());
@@ -180,7 +243,8 @@ fn only_registrations_of_known_size_and_without_pages_take_the_shortcut() {
 async fn an_answer_says_its_length_itself() {
     let (peer, request) = (Peer([127, 0, 0, 1].into()), sent(Method::POST, PATH, Some("0")));
     let gate = Gate::default();
-    let answer = shortcut(gate.clone()).answer_read(gate, peer, Connections::default(), request).await;
+    let taken = (Call::Register, gate.clone());
+    let answer = shortcut(gate).answer_read(taken, peer, Connections::default(), request).await;
     assert_eq!(answer.status().as_u16(), 415);
     let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
     let body = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
@@ -220,7 +284,11 @@ async fn one_answer(stream: &mut BufReader<TcpStream>) -> (String, String) {
 
 #[tokio::test]
 async fn registrations_come_in_bits_or_several_at_once_and_other_calls_after_them() {
-    let fake = Fake::start(|_| answered(Status::Confirmed)).await;
+    let fake = Fake::start(|asked| match asked {
+        Request::NameOf(_) => Ok(Answer::Name(name_view(NameStatus::Held))),
+        _ => answered(Status::Confirmed),
+    })
+    .await;
     let stream = TcpStream::connect(fake.base.trim_start_matches("http://")).await.unwrap();
     let mut stream = BufReader::new(stream);
     let one = plain();
@@ -233,11 +301,13 @@ async fn registrations_come_in_bits_or_several_at_once_and_other_calls_after_the
     assert_eq!(one_answer(&mut stream).await.0, "HTTP/1.1 201 Created");
     let look = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
     let asks_first = one.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
-    stream.get_mut().write_all(format!("{one}{one}{look}{one}{asks_first}").as_bytes()).await.unwrap();
-    for status in ["201 Created", "201 Created", "200 OK", "201 Created", "100 Continue", "201 Created"] {
+    let name = format!("GET {LOOK} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    stream.get_mut().write_all(format!("{one}{name}{name}{one}{look}{one}{asks_first}").as_bytes()).await.unwrap();
+    let [created, ok] = ["201 Created", "200 OK"];
+    for status in [created, ok, ok, created, ok, created, "100 Continue", created] {
         assert_eq!(one_answer(&mut stream).await.0, format!("HTTP/1.1 {status}"));
     }
-    assert_eq!(fake.asked.lock().unwrap().len(), 5, "each was asked for once");
+    assert_eq!(fake.asked.lock().unwrap().len(), 7, "each was asked for once");
 }
 
 /// A client that shuts its end of the connection after its requests waits for the answers all the same.

@@ -1,12 +1,11 @@
-//! Reads and writes the bytes of HTTP/1.1 (RFC 9112) for registrations that come in the plainest way.
+//! Reads and writes the bytes of HTTP/1.1 (RFC 9112) for registrations and look-ups that come in the plainest way.
 
 use std::io::Write;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use tokio_util::bytes::{Buf, BytesMut};
 
-use super::super::quick::SMALL;
-use crate::api::routes::REGISTRATIONS;
+use crate::api::shortcut::Call;
 
 /// The number of headers that are read here, and the greatest length of a head in bytes. A request with more is left to
 /// hyper. A guess: several times what clients and proxies send.
@@ -16,24 +15,33 @@ const LONGEST_HEAD: usize = 8 << 10;
 /// The beginning of what a connection has sent.
 #[derive(Debug)]
 pub(super) enum Begins {
-    /// It may become the head of a plain registration.
+    /// It may become the head of a plain request.
     Part,
-    /// The head of a plain registration was taken off: its headers, and the length of its body.
-    Plain(HeaderMap, usize),
+    /// The head of a plain request was taken off.
+    Plain(Head),
     /// Anything else. Nothing was taken off.
     Other,
 }
 
-/// Takes the head of a plain registration off the beginning of `sent`. It is plain where nothing in it asks for more than
-/// one answer to one body of known and small size, on a connection that stays open.
+/// The head of a plain request.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) call: Call,
+    pub(super) headers: HeaderMap,
+    /// The length of the body in bytes.
+    pub(super) body: usize,
+}
+
+/// Takes the head of a plain request off the beginning of `sent`. It is plain where nothing in it asks for more than one answer
+/// to one body of known and small size, on a connection that stays open.
 pub(super) fn take_head(sent: &mut BytesMut) -> Begins {
     let mut room = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Request::new(&mut room);
     match head.parse(sent) {
         Ok(httparse::Status::Complete(length)) => match plain(&head) {
-            Some((headers, body)) => {
+            Some(head) => {
                 sent.advance(length);
-                Begins::Plain(headers, body)
+                Begins::Plain(head)
             }
             None => Begins::Other,
         },
@@ -42,11 +50,9 @@ pub(super) fn take_head(sent: &mut BytesMut) -> Begins {
     }
 }
 
-fn plain(head: &httparse::Request<'_, '_>) -> Option<(HeaderMap, usize)> {
-    let is_it = head.method == Some("POST") && head.path == Some(REGISTRATIONS) && head.version == Some(1);
-    if !is_it {
-        return None;
-    }
+fn plain(head: &httparse::Request<'_, '_>) -> Option<Head> {
+    let method = Method::from_bytes(head.method?.as_bytes()).ok()?;
+    let call = Call::to(&method, head.path?).filter(|_| head.version == Some(1))?;
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for httparse::Header { name, value } in head.headers.iter() {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
@@ -61,19 +67,13 @@ fn plain(head: &httparse::Request<'_, '_>) -> Option<(HeaderMap, usize)> {
         }
         headers.append(name, HeaderValue::from_bytes(value).ok()?);
     }
-    let length = headers.get(header::CONTENT_LENGTH)?.as_bytes();
-    // Rust reads a sign as part of a number, HTTP does not.
-    let length = str::from_utf8(length).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let length = length.parse().ok().filter(|length| *length <= SMALL)?;
-    Some((headers, length))
+    let body = headers.get(header::CONTENT_LENGTH).map_or(Some(0), length).filter(|_| call.is_plain(&headers))?;
+    Some(Head { call, headers, body })
 }
 
-/// Makes the request of a plain registration.
-pub(super) fn request<B>(headers: HeaderMap, body: B) -> Request<B> {
-    let mut request = Request::new(body);
-    (*request.method_mut(), *request.uri_mut()) = (Method::POST, Uri::from_static(REGISTRATIONS));
-    *request.headers_mut() = headers;
-    request
+fn length(value: &HeaderValue) -> Option<usize> {
+    // Rust reads a sign as part of a number, HTTP does not.
+    value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
 /// Writes an answer of this time, in the form of `Date`. With `last` it says that the connection ends after it.
@@ -107,7 +107,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::NameRef;
 
+    const LOOK: &str = "GET /v1/names/mail/ada+1@example.org HTTP/1.1\r\nHost: a\r\n\r\n";
     const PLAIN: &str = "POST /v1/registrations HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
 
     fn takes(text: &str) -> Begins {
@@ -125,11 +127,34 @@ mod tests {
     #[test]
     fn a_plain_registration_is_taken_with_its_headers() {
         let mut sent = BytesMut::from(format!("{PLAIN}{{}}POST").as_str());
-        let Begins::Plain(headers, length) = take_head(&mut sent) else { panic!("it is plain") };
-        assert_eq!((headers["host"].as_bytes(), headers.len(), length), (&b"a"[..], 2, 2));
-        let request = request(headers, ());
-        assert_eq!((request.method(), request.uri().path()), (&Method::POST, REGISTRATIONS));
+        let Begins::Plain(Head { call, headers, body }) = take_head(&mut sent) else { panic!("it is plain") };
+        assert_eq!((headers["host"].as_bytes(), headers.len(), body, call), (&b"a"[..], 2, 2, Call::Register));
         assert_eq!(sent, "{}POST", "the body and the next request stay");
+    }
+
+    #[test]
+    fn a_plain_look_up_is_taken_with_its_name() {
+        let Begins::Plain(Head { call, headers, body }) = takes(LOOK) else { panic!("it is plain") };
+        assert_eq!((headers.len(), body), (1, 0));
+        assert_eq!(call, Call::LookUp(NameRef { namespace: "mail".into(), name: "ada+1@example.org".into() }));
+        for (from, to) in [
+            ("GET", "HEAD"),
+            ("GET", "DELETE"),
+            ("ada", "a%64a"),
+            ("ada", "a/da"),
+            ("ada", "a?da"),
+            ("ada", "a#da"),
+            ("ada", "ädä"),
+            ("/ada+1@example.org", "/"),
+            ("/ada+1@example.org", ""),
+            ("mail", ""),
+            ("/v1", "http://a/v1"),
+            ("Host: a", "Content-Length: 0"),
+            ("Host: a", "Transfer-Encoding: chunked"),
+            ("Host: a", "Connection: close"),
+        ] {
+            assert!(matches!(takes(&LOOK.replace(from, to)), Begins::Other), "{to}");
+        }
     }
 
     #[test]
@@ -188,6 +213,7 @@ mod tests {
         #[test]
         fn every_part_of_a_head_may_become_one(cut in 0..PLAIN.len()) {
             prop_assert!(matches!(takes(&PLAIN[..cut]), Begins::Part));
+            prop_assert!(matches!(takes(&LOOK[..cut.min(LOOK.len() - 1)]), Begins::Part));
         }
 
         #[test]
