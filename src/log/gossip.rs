@@ -194,6 +194,7 @@ impl Log {
             self.spread(fresh, small);
         }
         self.ask_on();
+        self.send_on(store);
         self.beat(store, small, contested);
         self.promise_unasked();
     }

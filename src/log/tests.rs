@@ -304,6 +304,39 @@ fn in_a_large_cluster_a_new_contact_is_a_rumour() {
     assert_eq!(told.collect::<Vec<_>>(), vec![vec![moved]; GossipLimits::default().fanout]);
 }
 
+/// A peer that takes many ops asks for more only once they are durable. Whoever sends them goes on meanwhile.
+#[test]
+fn who_lacks_much_is_sent_more_in_each_step_until_the_window_is_full() {
+    let mut net = Net::founded(2);
+    for peer in net.peers.values_mut() {
+        peer.log.config.spread.ops = 5;
+    }
+    (0..100).for_each(|n| net.issue(1, n));
+    net.step(node(1));
+    // What was pushed is lost.
+    net.links.clear();
+    net.tick(2000);
+    net.step(node(2));
+    while net.links.get(&(node(2), node(1))).is_some_and(|queue| !queue.is_empty()) {
+        net.deliver((node(2), node(1)));
+    }
+    let sent = |net: &Net| {
+        let messages = net.links[&(node(1), node(2))].iter();
+        messages.filter(|message| matches!(message, Message::Ops { more: true, .. })).count()
+    };
+    let mut counts = vec![sent(&net)];
+    for _ in 0..9 {
+        let at_once = net.log(1).view().wake_at() <= net.now.elapsed;
+        net.step(node(1));
+        counts.push(sent(&net));
+        assert_eq!(at_once, counts.last() > counts.get(counts.len() - 2), "it wakes by itself: {counts:?}");
+    }
+    assert_eq!(counts, [2, 3, 4, 5, 6, 7, 8, 8, 8, 8]);
+    net.run(4);
+    assert_eq!(net.log(2).frontiers().seq(node(1)), 100);
+    assert!(net.log(1).view().wake_at() > net.now.elapsed, "nothing is left to be sent");
+}
+
 #[test]
 fn of_a_log_that_forks_nothing_more_is_decided() {
     let mut net = Net::founded(3);

@@ -38,7 +38,8 @@ impl View<'_> {
         let silence = self.next_silence().unwrap_or(never);
         let started = self.start_may_end_at().unwrap_or(never);
         let promise = self.next_promise().unwrap_or(never);
-        self.peers.next_heartbeat().min(silence).min(started).min(promise)
+        let more = if self.peers.any_behind() && self.phase.takes_ops() { self.now.elapsed } else { never };
+        self.peers.next_heartbeat().min(silence).min(started).min(promise).min(more)
     }
 
     /// Returns the latest timestamp that this node knows of.

@@ -317,7 +317,8 @@ impl Rules {
     /// Returns true where two names with the same key share it only because they look alike.
     #[must_use]
     pub fn look_alike(&self, one: &str, other: &str) -> bool {
-        matches!(self.profile, Profile::Username { .. }) && username::form(one) != username::form(other)
+        let is_spelt_otherwise = || one != other && username::form(one) != username::form(other);
+        matches!(self.profile, Profile::Username { .. }) && is_spelt_otherwise()
     }
 
     /// Returns true where every name has the same key under both rules.

@@ -56,6 +56,11 @@ pub(super) fn unicode(name: &str, what: &'static str) -> Result<String, NameErro
 
 /// Returns the text composed and with width and case mapped, whether or not it is a valid name.
 pub(super) fn form(text: &str) -> String {
+    // ASCII is composed and narrow already.
+    if text.is_ascii() { text.to_ascii_lowercase() } else { unicode_form(text) }
+}
+
+fn unicode_form(text: &str) -> String {
     let composed: String = text.nfc().collect();
     match UsernameCaseMapped::new().width_mapping_rule(composed.as_str()) {
         Ok(narrow) => case::fold(&narrow),
@@ -94,4 +99,18 @@ fn culprit(name: &str, what: &'static str) -> NameError {
 fn is_contextual(character: char) -> bool {
     matches!(character, '\u{b7}' | '\u{375}' | '\u{5f3}' | '\u{5f4}' | '\u{200c}' | '\u{200d}' | '\u{30fb}')
         || matches!(character, '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_short_way_of_ascii_leads_to_the_same_form(text in "\\PC{0,20}|[\\x00-\\x7f]{0,40}") {
+            prop_assert_eq!(form(&text), unicode_form(&text));
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! Catching up: a peer is sent the ops that it lacks before it has acknowledged the ones that were sent before.
 //!
-//! A peer that lacks more than one message may carry is sent a few messages. In each step in which it takes one that
-//! says that there is more, it asks again as soon as that is durable, and gets the next messages while earlier ones are
-//! still on their way. So the link, the disk and the registry of the peer work at the same time, and over a long link
-//! catching up costs a few round trips and not one for each message. The number of messages on their way to a peer is
-//! bounded, and so is the number of messages that the peer keeps because they came too early: bulk messages overtake
-//! each other.
+//! A peer that lacks more than one message may carry is sent a few messages, and one more in each further step until so
+//! many are on their way as may be. In each step in which the peer takes one that says that there is more, it asks again
+//! as soon as that is durable, and makes room for the next ones while earlier ones are still on their way. So the link, the
+//! disks and the registries of both work at the same time, and over a long link catching up costs a few round trips and not
+//! one for each message. The number of messages on their way to a peer is bounded, and so is the number of messages that
+//! the peer keeps because they came too early: bulk messages overtake each other.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,8 +19,7 @@ use crate::log::view::View;
 use crate::log::{Entry, Lane, Log, Message, ops};
 use crate::store::Store;
 
-/// How many messages answer one request, so that a step stays short. With two for one the window opens within a few
-/// round trips.
+/// How many messages answer one request, so that a step stays short.
 const AT_ONCE: usize = 2;
 
 /// The ops of a log that are to be sent: those after one number and up to another.
@@ -55,11 +54,27 @@ impl Log {
             // follows.
             self.cluster.prove(&mut self.events, self.me, to);
         }
+        if let Some(peer) = self.peers.connected.get_mut(&to) {
+            peer.window.arrived(&has, self.now.elapsed);
+        }
+        self.send_parts(store, to, has, AT_ONCE);
+    }
+
+    /// Sends the next ops to the peers that lack more than is on its way to them, one message each.
+    pub(super) fn send_on(&mut self, store: &impl Store) {
+        let peers = self.peers.connected.iter_mut();
+        let behind: Vec<_> = peers.filter_map(|(node, peer)| Some((*node, peer.behind.take()?))).collect();
+        if self.phase.takes_ops() && !self.phase.is_reader() {
+            behind.into_iter().for_each(|(peer, has)| self.send_parts(store, peer, has, 1));
+        }
+    }
+
+    /// Sends a peer that has so much of each log the next ops of every log that it lacks, in up to `most` messages.
+    fn send_parts(&mut self, store: &impl Store, to: NodeId, has: BTreeMap<NodeId, Seq>, most: usize) {
         let mut window =
             self.peers.connected.get_mut(&to).map(|peer| std::mem::take(&mut peer.window)).unwrap_or_default();
-        window.arrived(&has, self.now.elapsed);
         let (mut lacks, mut gone) = (self.view().lacks(to, &has, &window), BTreeMap::new());
-        for _ in 0..AT_ONCE {
+        for _ in 0..most {
             if lacks.is_empty() || window.is_full() {
                 break;
             }
@@ -67,6 +82,7 @@ impl Log {
             lacks.retain(Lack::is_left);
             let (more, Part { ops, bytes }) = (!lacks.is_empty(), part);
             if ops.is_empty() {
+                lacks.clear();
                 break;
             }
             let ends = ops.iter().map(|op| (op.node, op.seq)).collect();
@@ -76,6 +92,7 @@ impl Log {
             self.events.send(to, lane, Message::Ops { ops: Arc::new(ops), more });
         }
         if let Some(peer) = self.peers.connected.get_mut(&to) {
+            peer.behind = (!lacks.is_empty() && !window.is_full()).then_some(has);
             peer.window = window;
         }
         say_gone(&mut self.events, to, gone);

@@ -27,6 +27,8 @@ pub(in crate::log) struct Peer {
     pub(super) asked_at: Option<Millis>,
     /// The messages that are on their way to it.
     pub(super) window: Window,
+    /// What it has of each log, where it lacks more than is on its way to it and there is room for more.
+    pub(super) behind: Option<BTreeMap<NodeId, Seq>>,
     /// True where it has more ops for this node than it has sent.
     pub(super) has_more: bool,
     /// Messages of ops that arrived before the ops that they continue.
@@ -134,6 +136,11 @@ impl Peers {
             snapshot: seed,
             asked: 0,
         }
+    }
+
+    /// Returns true where some peer can be sent more ops at once.
+    pub(in crate::log) fn any_behind(&self) -> bool {
+        self.connected.values().any(|peer| peer.behind.is_some())
     }
 
     pub(in crate::log) fn next_heartbeat(&self) -> Millis {

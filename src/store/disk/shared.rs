@@ -15,9 +15,10 @@ const FIRST_PACE: u64 = 50 << 20;
 /// The number of syncs whose times are kept for the owner. Where it takes none of them, later ones are not kept.
 const MOST_SYNCS: usize = 4096;
 
-/// The number of empty buffers that are kept, and the most memory that one of them may take. Guesses.
+/// The number of empty buffers that are kept, and the most memory that they may take together. Guesses: while a node catches
+/// up, some batches of a few mebibytes are on their way to the log.
 const MAX_SPARE: usize = 8;
-const MAX_SPARE_BYTES: usize = 256 << 10;
+const MAX_SPARE_BYTES: usize = 16 << 20;
 
 /// How far the log is durable.
 #[derive(Debug)]
@@ -80,12 +81,16 @@ impl Shared {
         // Buffers for which there is no room are freed after the lock.
         let mut buffers = buffers.into_iter();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |buffer: &Vec<u8>| buffer.capacity() <= MAX_SPARE_BYTES;
-        let room = MAX_SPARE.saturating_sub(spare.len());
-        spare.extend(buffers.by_ref().filter(fits).take(room).map(|mut buffer| {
-            buffer.clear();
-            buffer
-        }));
+        let mut bytes = spare.iter().map(Vec::capacity).sum::<usize>();
+        while spare.len() < MAX_SPARE
+            && let Some(mut buffer) = buffers.next()
+        {
+            if bytes + buffer.capacity() <= MAX_SPARE_BYTES {
+                bytes += buffer.capacity();
+                buffer.clear();
+                spare.push(buffer);
+            }
+        }
     }
 
     /// Stops the store. A later failure is a consequence of the first and is not recorded.

@@ -31,8 +31,13 @@ const FILE_BYTES: u64 = 16 << 20;
 /// The number of threads that compact.
 const WORKERS: usize = 1;
 
+/// The number of a table's files at which a compaction begins. Each compaction writes the first level anew, so with twice as
+/// many files half as much is written, and a look-up asks twice as many. Guesses.
+const FILES_AT_ONCE: u8 = 4;
+const SCANNED_FILES_AT_ONCE: u8 = 8;
+
 /// The number of a table's files that wait for compaction at which nothing more is ingested, because each further file
-/// makes every look-up slower. Four files begin a compaction. A guess.
+/// makes every look-up slower. A guess.
 const MOST_WAITING_FILES: usize = 12;
 
 /// The time between two checks of whether compaction has caught up. A guess: short compared with a compaction, long
@@ -243,18 +248,19 @@ impl Below for Tables {
 }
 
 fn settings(table: Table) -> KeyspaceCreateOptions {
-    let settings = KeyspaceCreateOptions::default()
-        .manual_journal_persist(true)
-        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(FILE_BYTES)));
+    let compacted_at = |files| {
+        let strategy = Leveled::default().with_l0_threshold(files).with_table_target_size(FILE_BYTES);
+        KeyspaceCreateOptions::default().manual_journal_persist(true).compaction_strategy(Arc::new(strategy))
+    };
     match table {
         // Most names and ids that are looked up are new. Their filters, with fjall's default of 10 bits for each key,
         // answer that without a read.
-        Table::Names | Table::Ids | Table::Followed => settings,
+        Table::Names | Table::Ids | Table::Followed => compacted_at(FILES_AT_ONCE),
         // These are scanned, and a filter does not help a scan.
         Table::Log | Table::Owners | Table::Expiries | Table::Events | Table::Claims => {
-            settings.filter_policy(FilterPolicy::disabled())
+            compacted_at(SCANNED_FILES_AT_ONCE).filter_policy(FilterPolicy::disabled())
         }
         // Most keys that are looked up here exist.
-        _ => settings.expect_point_read_hits(true),
+        _ => compacted_at(FILES_AT_ONCE).expect_point_read_hits(true),
     }
 }
