@@ -150,7 +150,7 @@ impl DiskStore {
         let threads = |error| OpenError::io(dir, error);
         let learning = tables.learn().map_err(threads)?;
         let failer = Failer { shared: shared.clone(), owner: Arc::new(Owner::new(on_event)) };
-        let committer = Committer::start(log, failer.clone(), options.memory_bytes).map_err(threads)?;
+        let committer = Committer::start(log, failer.clone(), options).map_err(threads)?;
         let ingester =
             Ingester::start(tables.clone(), segments.clone(), shared.clone(), failer.clone()).map_err(threads)?;
         let mut store = Self {

@@ -12,6 +12,7 @@ use std::{io, mem};
 
 use super::event::DiskEvent;
 use super::failer::Failer;
+use super::options::DiskOptions;
 use super::shared::Shared;
 use super::wal::{Log, MAX_FRAME, Segments};
 use crate::store::Batch;
@@ -28,8 +29,6 @@ const LEAST_PAUSE: Duration = Duration::from_micros(200);
 const ALONE: u32 = 16;
 /// The owner makes only batches of up to so many bytes durable, one or two blocks of the log.
 const SMALL: usize = 4 << 10;
-/// The owner makes a batch durable only where the last sync took no longer.
-const QUICK: Duration = Duration::from_millis(1);
 
 /// A task of the committer's thread. The tasks are done in order.
 #[derive(Debug)]
@@ -58,6 +57,8 @@ pub(super) struct Committer {
     writer: Weak<Mutex<Writer>>,
     shared: Arc<Shared>,
     most_memory: usize,
+    /// The owner makes a batch durable only where the last sync took no longer.
+    quick: Duration,
     /// The number of batches in a row that came alone.
     alone: u32,
 }
@@ -65,7 +66,8 @@ pub(super) struct Committer {
 impl Committer {
     /// Starts the threads. Batches are reported under numbers from 1 on, where 1 is the batch after the last one that
     /// the log holds.
-    pub(super) fn start(log: Log, failer: Failer, most_memory: usize) -> io::Result<Self> {
+    pub(super) fn start(log: Log, failer: Failer, options: &DiskOptions) -> io::Result<Self> {
+        let DiskOptions { memory_bytes: most_memory, quick_sync: quick, .. } = *options;
         let ((queue, work), (ask, asked)) = (channel(), channel());
         let (segments, shared) = (log.segments().clone(), failer.shared.clone());
         let writer = Writer { first: log.last(), log, failer: failer.clone(), ask };
@@ -77,6 +79,7 @@ impl Committer {
             writer: Arc::downgrade(&writer),
             shared,
             most_memory,
+            quick,
             alone: 0,
         };
         let worker = Worker { writer, failer, most_memory, owed: Duration::ZERO };
@@ -96,7 +99,7 @@ impl Committer {
         self.alone = if alone { self.alone.saturating_add(1) } else { 0 };
         if self.alone > ALONE
             && written.rows.len() <= SMALL
-            && self.shared.last_sync() <= QUICK
+            && self.shared.last_sync() <= self.quick
             && self.shared.pause(written.memory, self.most_memory).is_zero()
             && let Some(writer) = self.writer.upgrade()
             // The thread may still be about to let go of it.

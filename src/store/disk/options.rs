@@ -1,5 +1,7 @@
 //! The options of a store on disk.
 
+use std::time::Duration;
+
 /// Options of a store on disk.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
@@ -11,6 +13,9 @@ pub struct DiskOptions {
     pub memory_bytes: usize,
     /// The largest size in bytes of a file of the log. Half a dozen files are in use under full load.
     pub segment_bytes: u64,
+    /// The owner of the store makes a small batch durable itself only where the last sync took no longer than this. See
+    /// [`DiskStore::set_unhurried`](super::DiskStore::set_unhurried).
+    pub quick_sync: Duration,
 }
 
 impl Default for DiskOptions {
@@ -22,6 +27,8 @@ impl Default for DiskOptions {
             memory_bytes: 192 << 20,
             // A start reads a file of this size in some 0.3 s.
             segment_bytes: 64 << 20,
+            // A guess: several times what a good disk takes.
+            quick_sync: Duration::from_millis(1),
         }
     }
 }
