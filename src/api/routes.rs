@@ -116,12 +116,12 @@ const NAME: &str = "/v1/names/{namespace}/{name}";
 static LABELS: LazyLock<Vec<String>> =
     LazyLock::new(|| TABLE.iter().map(|route| format!("{} {}", route.method, route.path)).collect());
 
-/// What has to be known of a call by whoever answers it without the router.
+/// The label of a call and the check before it, for requests that do not pass the router.
 #[derive(Clone, Copy)]
 pub(super) struct Way {
     /// Its label in the metrics.
     pub(super) label: &'static str,
-    /// What a caller needs for it.
+    /// The scope that a caller must have, and the subject of the call.
     pub(super) needs: (Scope, About),
 }
 

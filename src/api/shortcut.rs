@@ -43,8 +43,7 @@ impl Call {
         }
     }
 
-    /// Returns true where it is a call with this header that is as plain as its path: a registration has a small body, and a
-    /// look-up has none.
+    /// Returns true where the headers announce a small body for a registration, or none for a look-up.
     pub(super) fn is_plain(&self, headers: &HeaderMap) -> bool {
         // A client that asks first whether its body is wanted (`Expect`) goes to the router, which checks before it reads.
         if headers.contains_key(header::EXPECT) {
@@ -62,7 +61,7 @@ impl Call {
 /// Returns the name whose path this is.
 fn named(path: &str) -> Option<NameRef> {
     let (namespace, name) = path.strip_prefix("/v1/names/")?.split_once('/')?;
-    // What may stand in a segment of a path (RFC 3986, section 3.3) and stands for itself.
+    // The characters that may stand in a segment of a path as they are (RFC 3986, section 3.3). All others are escaped.
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
     let is_segment = |text: &str| !text.is_empty() && text.bytes().all(is_bare);
     let is_it = is_segment(namespace) && is_segment(name);

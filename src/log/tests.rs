@@ -313,7 +313,7 @@ fn who_lacks_much_is_sent_more_in_each_step_until_the_window_is_full() {
     }
     (0..100).for_each(|n| net.issue(1, n));
     net.step(node(1));
-    // What was pushed is lost.
+    // The messages with the ops are lost.
     net.links.clear();
     net.tick(2000);
     net.step(node(2));
@@ -335,6 +335,27 @@ fn who_lacks_much_is_sent_more_in_each_step_until_the_window_is_full() {
     net.run(4);
     assert_eq!(net.log(2).frontiers().seq(node(1)), 100);
     assert!(net.log(1).view().wake_at() > net.now.elapsed, "nothing is left to be sent");
+}
+
+#[test]
+fn who_was_evicted_is_sent_no_more_ops() {
+    let mut net = Net::founded(3);
+    net.cut = [(node(1), node(3)), (node(2), node(3))].into();
+    net.run(4);
+    net.peers.get_mut(&node(1)).unwrap().log.evict(node(3), false).unwrap();
+    net.take_events(node(1));
+    net.run(4);
+    assert!(!net.log(1).membership().is_member(node(3)));
+    for (peer, is_sent) in [(2, true), (3, false)] {
+        net.issue(1, 7);
+        net.step(node(1));
+        net.links.clear();
+        net.peers.get_mut(&node(1)).unwrap().log.peers.connected.get_mut(&node(peer)).unwrap().behind =
+            Some(BTreeMap::new());
+        net.step(node(1));
+        let sent = net.links.get(&(node(1), node(peer))).into_iter().flatten();
+        assert_eq!(sent.filter(|message| matches!(message, Message::Ops { .. })).count() > 0, is_sent, "{peer}");
+    }
 }
 
 #[test]

@@ -113,8 +113,6 @@ pub(super) struct Driver {
     step_began: Option<Instant>,
     /// The number of requests and messages that the current step has taken.
     taken: usize,
-    /// True where the last step took one of them at most, so that nobody else waits.
-    is_unhurried: bool,
 }
 
 /// The answer of a sponsor to a newcomer.
@@ -145,7 +143,6 @@ impl Driver {
             limits: None,
             step_began: None,
             taken: 0,
-            is_unhurried: true,
         }
     }
 
@@ -174,11 +171,12 @@ impl Driver {
         let transport = self.transport.clone();
         let mut outlived = std::pin::pin!(transport.outlived());
         loop {
+            let is_unhurried = self.is_unhurried();
             if let Some(end) = self.step() {
                 return end;
             }
-            // What the step wrote may be durable already.
-            if self.is_unhurried && self.take_disk_events(channels) {
+            // The store may have made the batch of this step durable at once, and then its outputs can go at once.
+            if is_unhurried && self.take_disk_events(channels) {
                 continue;
             }
             // The connections that this thread serves get their turn, also while inputs never run out.
@@ -241,10 +239,16 @@ impl Driver {
         self.replica.store().backlog() < MAX_BACKLOG
     }
 
+    /// Returns true where the current step has taken one request or message at most, so that nobody else waits.
+    fn is_unhurried(&self) -> bool {
+        self.taken <= 1
+    }
+
     /// Ends the step. Returns the end of the incarnation, where it ends.
     fn step(&mut self) -> Option<End> {
-        self.is_unhurried = std::mem::take(&mut self.taken) <= 1;
-        self.replica.store_mut().set_unhurried(self.is_unhurried);
+        let is_unhurried = self.is_unhurried();
+        self.replica.store_mut().set_unhurried(is_unhurried);
+        self.taken = 0;
         let outputs = self.replica.flush(self.clocks.now());
         self.tell_cluster();
         self.tell_private();

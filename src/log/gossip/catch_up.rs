@@ -60,16 +60,22 @@ impl Log {
         self.send_parts(store, to, has, AT_ONCE);
     }
 
-    /// Sends the next ops to the peers that lack more than is on its way to them, one message each.
+    /// Sends one more message of ops to each peer that is behind and may still ask for them.
     pub(super) fn send_on(&mut self, store: &impl Store) {
         let peers = self.peers.connected.iter_mut();
         let behind: Vec<_> = peers.filter_map(|(node, peer)| Some((*node, peer.behind.take()?))).collect();
-        if self.phase.takes_ops() && !self.phase.is_reader() {
-            behind.into_iter().for_each(|(peer, has)| self.send_parts(store, peer, has, 1));
+        if !self.phase.takes_ops() || self.phase.is_reader() {
+            return;
+        }
+        for (peer, has) in behind {
+            let is_evicted = self.membership.cut(peer).is_some() && !self.membership.has_left(peer);
+            if !is_evicted {
+                self.send_parts(store, peer, has, 1);
+            }
         }
     }
 
-    /// Sends a peer that has so much of each log the next ops of every log that it lacks, in up to `most` messages.
+    /// Sends a peer the next ops of every log, in up to `most` messages. `has` is the last op of each log that it has.
     fn send_parts(&mut self, store: &impl Store, to: NodeId, has: BTreeMap<NodeId, Seq>, most: usize) {
         let mut window =
             self.peers.connected.get_mut(&to).map(|peer| std::mem::take(&mut peer.window)).unwrap_or_default();
@@ -82,6 +88,7 @@ impl Log {
             lacks.retain(Lack::is_left);
             let (more, Part { ops, bytes }) = (!lacks.is_empty(), part);
             if ops.is_empty() {
+                // There are none to be read, so there is nothing to go on with.
                 lacks.clear();
                 break;
             }

@@ -27,8 +27,9 @@ pub(in crate::log) struct Peer {
     pub(super) asked_at: Option<Millis>,
     /// The messages that are on their way to it.
     pub(super) window: Window,
-    /// What it has of each log, where it lacks more than is on its way to it and there is room for more.
-    pub(super) behind: Option<BTreeMap<NodeId, Seq>>,
+    /// The last op of each log that this peer said it has; none where everything that it lacks is on its way to it, or the
+    /// window is full.
+    pub(in crate::log) behind: Option<BTreeMap<NodeId, Seq>>,
     /// True where it has more ops for this node than it has sent.
     pub(super) has_more: bool,
     /// Messages of ops that arrived before the ops that they continue.
@@ -138,7 +139,7 @@ impl Peers {
         }
     }
 
-    /// Returns true where some peer can be sent more ops at once.
+    /// Returns true where the next step sends ops to a peer that is behind.
     pub(in crate::log) fn any_behind(&self) -> bool {
         self.connected.values().any(|peer| peer.behind.is_some())
     }

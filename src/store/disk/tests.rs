@@ -454,7 +454,6 @@ proptest! {
         let dir = TempDir::new().unwrap();
         // Some ten rows fill a generation, so that the tables take many over.
         let mut opened = open_with(dir.path(), 4000);
-        opened.store.set_unhurried(true);
         let mut model = MemoryStore::new();
         let mut settled = 0;
         for action in actions {
