@@ -30,9 +30,9 @@ fn name(n: u64) -> Vec<u8> {
 fn write(store: &mut DiskStore, n: u64) {
     let (scattered, name) = (scattered(n), name(n));
     assert_eq!(store.get(Table::Names, &name), None);
-    store.put(Table::Names, name, vec![1; 40]);
-    store.put(Table::Registrations, [n.to_be_bytes(), [0; 8]].concat(), vec![2; 150]);
-    store.put(Table::Owners, format!("owner-{scattered:x}\0{n:016x}").into_bytes(), Vec::new());
+    store.put(Table::Names, &name, &[1; 40]);
+    store.put(Table::Registrations, &[n.to_be_bytes(), [0; 8]].concat(), &[2; 150]);
+    store.put(Table::Owners, format!("owner-{scattered:x}\0{n:016x}").as_bytes(), &[]);
 }
 
 /// Commits one batch at a time, each made durable before the next. This is the latency that a single client sees.
@@ -48,8 +48,8 @@ fn a_batch_until_it_is_durable(bencher: divan::Bencher, registrations: u64) {
             write(&mut store, n);
         }
         next += registrations;
-        store.put(Table::Log, next.to_be_bytes().to_vec(), vec![3; 120 * registrations as usize]);
-        store.put(Table::Events, next.to_be_bytes().to_vec(), vec![4; 30 * registrations as usize]);
+        store.put(Table::Log, &next.to_be_bytes(), &vec![3; 120 * registrations as usize]);
+        store.put(Table::Events, &next.to_be_bytes(), &vec![4; 30 * registrations as usize]);
         let batch = store.commit();
         loop {
             match durable.recv().expect("the committer runs") {

@@ -48,11 +48,11 @@ impl Load {
     fn register(&mut self, serial: u64) {
         let name = format!("username\0{:011x}", self.numbers.next() >> 20).into_bytes();
         assert_eq!(self.store.get(Table::Names, &name), None, "names are drawn from 2^44");
-        self.store.put(Table::Names, name, vec![1; 40]);
+        self.store.put(Table::Names, &name, &[1; 40]);
         let stamp = u128::from(serial).to_be_bytes();
-        self.store.put(Table::Registrations, stamp.to_vec(), vec![2; 150]);
+        self.store.put(Table::Registrations, &stamp, &[2; 150]);
         let owner = format!("user-{:016x}{:04x}", self.numbers.next(), serial & 0xffff);
-        self.store.put(Table::Owners, owner.into_bytes(), Vec::new());
+        self.store.put(Table::Owners, owner.as_bytes(), &[]);
     }
 
     fn batch(&mut self, first: u64, count: u64) -> Outcome<()> {
@@ -60,11 +60,11 @@ impl Load {
         for serial in first..first + count {
             self.register(serial);
         }
-        let key = u128::from(first).to_be_bytes().to_vec();
+        let key = u128::from(first).to_be_bytes();
         let size = usize::try_from(count)?;
-        self.store.put(Table::Log, key.clone(), vec![3; size * 120]);
-        self.store.put(Table::Events, key, vec![4; size * 30]);
-        self.store.put(Table::Cluster, b"frontier".to_vec(), vec![5; 100]);
+        self.store.put(Table::Log, &key, &vec![3; size * 120]);
+        self.store.put(Table::Events, &key, &vec![4; size * 30]);
+        self.store.put(Table::Cluster, b"frontier", &[5; 100]);
         let batch = self.store.commit();
         self.in_flight.push_back((batch, Instant::now()));
         self.longest_step = self.longest_step.max(began.elapsed());

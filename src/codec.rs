@@ -30,14 +30,22 @@ pub struct DecodeError(String);
 /// Where the value has no encoding, which is never true for the types of this crate.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    // A record that fits into the scratch buffer needs one allocation of its exact size.
+    with_encoding(value, <[u8]>::to_vec)
+}
+
+/// Returns what `take` returns for the encoding of `value`.
+///
+/// # Panics
+/// As for [`encode`].
+pub fn with_encoding<T: Serialize + ?Sized, A>(value: &T, take: impl FnOnce(&[u8]) -> A) -> A {
+    // A record that fits into the scratch buffer needs no allocation here.
     let mut scratch = [0; SCRATCH];
     match bincode::serde::encode_into_slice(value, &mut scratch, WRITING) {
-        Ok(length) => scratch[..length].to_vec(),
+        Ok(length) => take(&scratch[..length]),
         Err(_) => {
             let mut buffer = Vec::with_capacity(2 * SCRATCH);
             encode_into(value, &mut buffer);
-            buffer
+            take(&buffer)
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::Seq;
 
 /// A hash over a log up to some op: 128 bits of BLAKE3, which are never equal by accident. The default is the hash of
 /// the empty log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Chain([u8; 16]);
 
 impl Chain {
@@ -23,6 +24,34 @@ impl Chain {
         let mut hash = [0; 16];
         hasher.finalize_xof().fill(&mut hash);
         Self(hash)
+    }
+}
+
+/// A hash is serialised as bytes and not as sixteen numbers, which takes several times as long.
+impl Serialize for Chain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Chain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Hash)
+    }
+}
+
+/// Takes the bytes of a hash.
+struct Hash;
+
+impl Visitor<'_> for Hash {
+    type Value = Chain;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("16 bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Chain, E> {
+        bytes.try_into().map(Chain).map_err(|_| E::invalid_length(bytes.len(), &self))
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Encoded(Arc<[u8]>);
 
 impl Encoded {
     pub(super) fn of(value: &impl Serialize) -> Self {
-        Self(codec::encode(value).into())
+        Self(codec::with_encoding(value, |bytes| bytes.into()))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -36,7 +36,7 @@ impl Serialize for Encoded {
 
 impl<'de> Deserialize<'de> for Encoded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(Bytes)
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

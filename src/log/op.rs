@@ -172,7 +172,7 @@ mod tests {
             .prop_map(|hlc| Body::Name(NameOp::Activate { registration: Stamp { hlc: Hlc(hlc), node: NodeId(1) } }));
         let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<[u8; 16]>());
         (numbers, prop_oneof![member, name]).prop_map(|((node, seq, hlc, after), body)| {
-            Op::new(NodeId(node), seq, Hlc(hlc), codec::decode(&after).expect("any 16 bytes are a hash"), body)
+            Op::new(NodeId(node), seq, Hlc(hlc), Chain::EMPTY.then(&after), body)
         })
     }
 

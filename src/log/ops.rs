@@ -84,7 +84,7 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: 
         gone.push(old);
         *begins = last + 1;
     }
-    gone.into_iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
+    gone.iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
 }
 
 /// Returns true where every op of a chunk is older than a time.

@@ -209,7 +209,7 @@ fn fill(file: &Path, dir: &Path, rows: u64) -> Result<Restored, OfflineError> {
     let mut store = DiskStore::open(dir, &DiskOptions::default(), move |event| drop(told.send(event)))?;
     while let Some(rows) = reader.rows().map_err(broken)? {
         for Write { table, key, value } in rows {
-            value.into_iter().for_each(|value| store.put(table, key.clone(), value));
+            value.into_iter().for_each(|value| store.put(table, &key, &value));
         }
         store.commit();
         while store.backlog() > MAX_BACKLOG

@@ -215,7 +215,7 @@ impl Feed {
             gone.push(chunk.address());
             ControlFlow::Continue(())
         });
-        gone.into_iter().for_each(|chunk| schema::Events::delete_at(store, chunk));
+        gone.iter().for_each(|chunk| schema::Events::delete_at(store, chunk));
     }
 
     /// Writes the step's events. Returns the last cursor where there were any.

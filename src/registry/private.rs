@@ -196,7 +196,7 @@ impl Writer<'_> {
                 unknown.push(found.address());
             }
         });
-        unknown.into_iter().for_each(|address| schema::Typed::delete_at(self.store, address));
+        unknown.iter().for_each(|address| schema::Typed::delete_at(self.store, address));
     }
 }
 

@@ -163,11 +163,11 @@ impl Writer<'_> {
         let told = self.reader().due(Due::Feed(self.registry.feed.earliest()));
         let some_left = waited.len().max(told.len()) == AT_ONCE;
         for (address, key, _) in waited {
-            schema::Over::delete_at(self.store, address);
+            schema::Over::delete_at(self.store, &address);
             key.into_iter().for_each(|key| self.enter_over(key.stamp, false));
         }
         for (address, key, SaidAll(said_all)) in told {
-            schema::Over::delete_at(self.store, address);
+            schema::Over::delete_at(self.store, &address);
             key.into_iter().for_each(|key| self.forget(key.stamp, said_all, keep));
         }
         some_left

@@ -125,12 +125,12 @@ impl<S: Store> Store for OpenBatch<S> {
         self.store.scan(table, from, to, direction, visit);
     }
 
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.writes(put_content(table, &key));
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.writes(put_content(table, key));
         self.store.put(table, key, value);
     }
 
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
+    fn delete(&mut self, table: Table, key: &[u8]) {
         self.writes(other_content(table));
         self.store.delete(table, key);
     }

@@ -38,12 +38,12 @@ impl Store for Counting {
         });
     }
 
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.bytes_written += key.len() + value.len();
         self.store.put(table, key, value);
     }
 
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
+    fn delete(&mut self, table: Table, key: &[u8]) {
         self.bytes_written += key.len();
         self.store.delete(table, key);
     }

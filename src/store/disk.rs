@@ -267,8 +267,8 @@ impl DiskStore {
         self.shared.failure().cloned().map_or(Ok(()), Err)
     }
 
-    fn write(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
-        wal::push(&mut self.rows, table, key, value.as_deref());
+    fn write(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
+        wal::push(&mut self.rows, table, key, value);
         let hash = Hash::of(table, key);
         self.absent.forget(hash);
         self.current.write(table, key, hash, value);
@@ -357,7 +357,7 @@ struct Replayed {
 impl Replayed {
     fn take(&mut self, batch: Batch, rows: &[u8]) -> bool {
         let is_whole = wal::read(rows, |table, key, value| {
-            self.current.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
+            self.current.write(table, key, Hash::of(table, key), value);
         });
         if self.current.bytes() >= self.generation_bytes {
             self.full.push((std::mem::take(&mut self.current), batch));
@@ -382,8 +382,8 @@ impl Store for DiskStore {
             return;
         }
         let bounds = generation::bounds(from, to);
-        let snapshot = self.tables.snapshot();
-        let stored = self.tables.range(&snapshot, table, bounds);
+        let snapshot = (!self.tables.is_unused(table)).then(|| self.tables.snapshot());
+        let stored = snapshot.iter().flat_map(|snapshot| self.tables.range(snapshot, table, bounds));
         for step in generation::merge(self.generations(), table, bounds, stored, direction) {
             let flow = match &step {
                 Ok(Step::Written(key, value)) => visit(key, value),
@@ -399,12 +399,12 @@ impl Store for DiskStore {
         }
     }
 
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.write(table, &key, Some(value));
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.write(table, key, Some(value));
     }
 
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
-        self.write(table, &key, None);
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.write(table, key, None);
     }
 
     fn commit(&mut self) -> Batch {

@@ -67,8 +67,8 @@ impl MemoryStore {
     pub fn apply(&mut self, writes: &[Write]) {
         for write in writes {
             match &write.value {
-                Some(value) => self.put(write.table, write.key.clone(), value.clone()),
-                None => self.delete(write.table, write.key.clone()),
+                Some(value) => self.put(write.table, &write.key, value),
+                None => self.delete(write.table, &write.key),
             }
         }
     }
@@ -83,13 +83,11 @@ impl MemoryStore {
         self.tables[table as usize].iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
-    /// Records a write, and returns the key in the form that the map stores.
-    fn record(&mut self, table: Table, key: Vec<u8>, value: Option<&[u8]>) -> Key {
+    fn record(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
         self.dirty = true;
-        let Some(journal) = &mut self.journal else { return Key::from_vec(key) };
-        let kept = Key::from_slice(&key);
-        journal.open.push(Write { table, key, value: value.map(<[u8]>::to_vec) });
-        kept
+        if let Some(journal) = &mut self.journal {
+            journal.open.push(Write { table, key: key.to_vec(), value: value.map(<[u8]>::to_vec) });
+        }
     }
 }
 
@@ -125,14 +123,14 @@ impl Store for MemoryStore {
         }
     }
 
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        let key = self.record(table, key, Some(&value));
-        self.tables[table as usize].insert(key, value);
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.record(table, key, Some(value));
+        self.tables[table as usize].insert(Key::from_slice(key), value.to_vec());
     }
 
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
-        let key = self.record(table, key, None);
-        self.tables[table as usize].remove(key.as_slice());
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.record(table, key, None);
+        self.tables[table as usize].remove(key);
     }
 
     fn commit(&mut self) -> Batch {
@@ -161,7 +159,7 @@ mod tests {
     fn scans_go_both_ways_within_their_bounds() {
         let mut store = MemoryStore::new();
         for key in [b"a".as_slice(), b"b", b"c", b"d"] {
-            store.put(Table::Names, key.to_vec(), key.to_vec());
+            store.put(Table::Names, key, key);
         }
         let keys = |direction| {
             let mut keys = String::new();
@@ -178,14 +176,14 @@ mod tests {
     fn a_batch_without_writes_is_the_last_one() {
         let mut store = MemoryStore::new();
         assert_eq!(store.commit(), 0);
-        store.put(Table::Meta, vec![1], vec![]);
+        store.put(Table::Meta, &[1], &[]);
         assert_eq!((store.commit(), store.commit()), (1, 1));
     }
 
     #[test]
     fn a_poisoned_store_finds_nothing() {
         let mut store = MemoryStore::new();
-        store.put(Table::Meta, vec![1], vec![2]);
+        store.put(Table::Meta, &[1], &[2]);
         store.poison("disk on fire");
         assert_eq!(store.get(Table::Meta, &[1]), None);
         assert!(store.failure().is_some());

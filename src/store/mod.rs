@@ -201,10 +201,10 @@ pub trait Store {
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>);
 
     /// Sets a key.
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>);
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
 
     /// Removes a key. Does nothing where the key is absent.
-    fn delete(&mut self, table: Table, key: Vec<u8>);
+    fn delete(&mut self, table: Table, key: &[u8]);
 
     /// Ends the batch and starts to make it durable. Returns the number of the batch, or that of the last batch where
     /// nothing was written since.
@@ -230,5 +230,5 @@ pub fn empty(store: &mut impl Store, table: Table) {
         keys.push(key.to_vec());
         ControlFlow::Continue(())
     });
-    keys.into_iter().for_each(|key| store.delete(table, key));
+    keys.iter().for_each(|key| store.delete(table, key));
 }

@@ -207,8 +207,8 @@ rows! {
 pub struct SaidAll(pub bool);
 
 impl Record for SaidAll {
-    fn encode(&self) -> Vec<u8> {
-        if self.0 { b"all".to_vec() } else { Vec::new() }
+    fn encoded<A>(&self, take: impl FnOnce(&[u8]) -> A) -> A {
+        take(if self.0 { b"all" } else { b"" })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -237,8 +237,8 @@ impl WalkedTo {
 
 /// The stored bytes are the least key that the walk has yet to visit.
 impl Record for WalkedTo {
-    fn encode(&self) -> Vec<u8> {
-        codec::encode(&self.rest().first_bytes())
+    fn encoded<A>(&self, take: impl FnOnce(&[u8]) -> A) -> A {
+        codec::with_encoding(&self.rest().first_bytes(), take)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {

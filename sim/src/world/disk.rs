@@ -152,8 +152,8 @@ impl Disk {
             }
             let Write { table, key, value } = write;
             match value {
-                Some(value) => self.durable.put(table, key, value),
-                None => self.durable.delete(table, key),
+                Some(value) => self.durable.put(table, &key, &value),
+                None => self.durable.delete(table, &key),
             }
         }
     }

@@ -175,8 +175,8 @@ impl Log {
         self.peers.resuming = false;
         for row in rows.into_iter().filter(|row| row.table.in_snapshot()) {
             if let Some(value) = row.value {
-                self.peers.received = Some((row.table, row.key.clone()));
-                store.put(row.table, row.key, value);
+                store.put(row.table, &row.key, &value);
+                self.peers.received = Some((row.table, row.key));
             }
         }
     }

@@ -109,7 +109,7 @@ fn what_says_how_erased_names_are_found_is_missed() {
     assert_eq!(schema::Erased::count(&store), 1);
     for key in keys(&store, Table::Cluster).into_iter().filter(|key| key != schema::Watermark::NAME) {
         let mut damaged = store.clone();
-        damaged.delete(Table::Cluster, key.clone());
+        damaged.delete(Table::Cluster, &key);
         assert!(!faults(&damaged).is_empty(), "{}", String::from_utf8_lossy(&key));
     }
     let stamp = crate::clock::Stamp { hlc: crate::clock::Hlc(7), node: node(1) };
@@ -131,7 +131,7 @@ fn is_found_where_cut_short(store: &MemoryStore) {
             let value = store.get(table, &key).unwrap();
             let Some((_, short)) = value.split_last() else { continue };
             let mut damaged = store.clone();
-            damaged.put(table, key.clone(), short.to_vec());
+            damaged.put(table, &key, short);
             assert!(!faults(&damaged).is_empty(), "{} {key:?}", table.name());
         }
     }
@@ -155,14 +155,14 @@ fn every_row_that_is_missed_by_others_is_found() {
         assert!(!keys.is_empty(), "{}", table.name());
         for key in keys {
             let mut damaged = store.clone();
-            damaged.delete(table, key);
+            damaged.delete(table, &key);
             assert!(faults(&damaged).contains(&fault), "{}: {:?}", table.name(), faults(&damaged));
         }
     }
     let needed = |key: &Vec<u8>| key != schema::Watermark::NAME;
     for key in keys(&store, Table::Cluster).into_iter().filter(needed) {
         let mut damaged = store.clone();
-        damaged.delete(Table::Cluster, key);
+        damaged.delete(Table::Cluster, &key);
         assert!(!faults(&damaged).is_empty());
     }
     // The first chunks of a log or of the feed may have been dropped, and no other row knows the end of the feed.

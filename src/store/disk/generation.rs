@@ -11,10 +11,6 @@ use super::hash::Hash;
 use super::rows::{Bounds, Range, Rows};
 use crate::store::{Direction, Table};
 
-/// The bytes that a row takes besides its key and value: its place in the map and the overhead of the allocator. An
-/// estimate.
-const ROW_BYTES: usize = 128;
-
 /// The bounds of the keys in `from..to`.
 pub(super) fn bounds<'a>(from: &'a [u8], to: Option<&'a [u8]>) -> Bounds<'a> {
     (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded))
@@ -36,9 +32,10 @@ impl Default for Generation {
 
 impl Generation {
     /// `hash` is that of the key.
-    pub(super) fn write(&mut self, table: Table, key: &[u8], hash: Hash, value: Option<Vec<u8>>) {
-        self.bytes += row_bytes(key, value.as_deref());
-        self.tables[table as usize].insert(key, hash, value);
+    pub(super) fn write(&mut self, table: Table, key: &[u8], hash: Hash, value: Option<&[u8]>) {
+        let rows = &mut self.tables[table as usize];
+        self.bytes += rows.bytes_of(key, value);
+        rows.insert(key, hash, value);
     }
 
     /// The last write to the key with this hash: `Some(None)` where it was deleted, and `None` where it was not written.
@@ -55,11 +52,6 @@ impl Generation {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// The bytes that a row adds to [`Generation::bytes`].
-pub(super) fn row_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
-    ROW_BYTES + key.len() + value.map_or(0, <[u8]>::len)
 }
 
 /// A double-ended iterator that goes in one direction, which is chosen at run time.

@@ -2,7 +2,8 @@
 //!
 //! Most names and ids that are looked up are new, and each of fjall's files has to say so, from a filter of its own: a
 //! dozen reads of memory far apart for each file. Here all keys that the tables got are in one Bloom filter, so the answer
-//! is a read or a few. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else.
+//! is a read or a few. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of the other
+//! tables it only says whether they ever had a row: some are used by few clusters, and looked into by each registration.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -31,12 +32,24 @@ pub(super) struct Known {
     keys: AtomicU64,
     /// True once all keys that were in the tables at the start are here.
     complete: AtomicBool,
+    /// True for each table that may have rows.
+    used: [AtomicBool; Table::ALL.len()],
 }
 
 impl Known {
     /// Returns true for a table whose keys are here. Those of the others are mostly looked up where they exist, or scanned.
     pub(super) fn covers(table: Table) -> bool {
         matches!(table, Table::Names | Table::Ids | Table::Followed)
+    }
+
+    /// Notes that a table has rows, or is about to get some.
+    pub(super) fn use_table(&self, table: Table) {
+        self.used[table as usize].store(true, Release);
+    }
+
+    /// Returns true where the table has never had a row.
+    pub(super) fn is_unused(&self, table: Table) -> bool {
+        !self.used[table as usize].load(Acquire)
     }
 
     /// Adds a key, before the tables get it. Threads that add keys at the same time may fill a part a little further.
@@ -61,7 +74,7 @@ impl Known {
 
     /// Returns true where the key is in none of the tables.
     pub(super) fn denies(&self, table: Table, hash: Hash) -> bool {
-        Self::covers(table) && self.complete.load(Acquire) && !self.may_have(hash)
+        self.is_unused(table) || Self::covers(table) && self.complete.load(Acquire) && !self.may_have(hash)
     }
 
     fn may_have(&self, hash: Hash) -> bool {
@@ -91,8 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_rows_has_no_key() {
+        let known = Known::default();
+        assert!(known.is_unused(Table::Early) && known.denies(Table::Early, hash(1)));
+        known.use_table(Table::Early);
+        assert!(!known.is_unused(Table::Early) && !known.denies(Table::Early, hash(1)));
+        assert!(known.is_unused(Table::Log));
+    }
+
+    #[test]
     fn no_key_is_denied_while_some_may_be_missing() {
         let known = Known::default();
+        Table::ALL.into_iter().for_each(|table| known.use_table(table));
         assert!(!known.denies(Table::Names, hash(1)));
         known.completed();
         assert!(known.denies(Table::Names, hash(1)));
@@ -105,6 +128,7 @@ mod tests {
     #[test]
     fn keys_of_all_parts_are_known_and_few_others_are_taken_for_them() {
         let known = Known::default();
+        known.use_table(Table::Names);
         known.completed();
         let count = (KEYS_OF_A_BLOCK << exponent(0)) + (KEYS_OF_A_BLOCK << exponent(1)) + 1000;
         (0..count).for_each(|number| known.insert(hash(number)));

@@ -1,5 +1,6 @@
 //! The rows of one table in memory: in a tree, or in a hash map where the table has a row for each registration and most
-//! look-ups are for one key.
+//! look-ups are for one key. The bytes of the rows of a hash map lie one after the other in a few large pieces of memory, so
+//! that a row costs no allocation.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
@@ -44,18 +45,27 @@ impl Rows {
     }
 
     /// `hash` is that of the key.
-    pub(super) fn insert(&mut self, key: &[u8], hash: Hash, value: Option<Vec<u8>>) {
+    pub(super) fn insert(&mut self, key: &[u8], hash: Hash, value: Option<&[u8]>) {
         match self {
-            Self::Tree(rows) => drop(rows.insert(Key::from_slice(key), value)),
+            Self::Tree(rows) => drop(rows.insert(Key::from_slice(key), value.map(<[u8]>::to_vec))),
             Self::Hashed(rows) => rows.insert(key, hash, value),
         }
+    }
+
+    /// The bytes that a row takes: its key and value, its place in the map, and the overhead of the allocator. An estimate.
+    pub(super) fn bytes_of(&self, key: &[u8], value: Option<&[u8]>) -> usize {
+        let place = match self {
+            Self::Tree(_) => 128,
+            Self::Hashed(_) => 48,
+        };
+        place + key.len() + value.map_or(0, <[u8]>::len)
     }
 
     /// The last write to the key with this hash: `Some(None)` where it was deleted, and `None` where it was not written.
     pub(super) fn get(&self, key: &[u8], hash: Hash) -> Option<Option<&[u8]>> {
         match self {
             Self::Tree(rows) => rows.get(key).map(Option::as_deref),
-            Self::Hashed(rows) => rows.find(key, hash).map(|at| rows.entries[at].value.as_deref()),
+            Self::Hashed(rows) => rows.find(key, hash).map(|at| rows.value(at)),
         }
     }
 
@@ -73,17 +83,67 @@ impl Rows {
     }
 }
 
-#[derive(Debug)]
+/// The length of the value of a key that was deleted.
+const DELETED: u32 = u32::MAX;
+
+/// The hash of a key, and where the key and its value are. Keys and values are far smaller than 4 GiB.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: Hash,
-    key: Key,
-    value: Option<Vec<u8>>,
+    place: Place,
+    key: u32,
+    /// The length of the value, which follows the key.
+    value: u32,
+}
+
+/// A place in an [`Arena`].
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    piece: u32,
+    at: u32,
+}
+
+/// Bytes one after the other in pieces of memory that stay where they are.
+#[derive(Default, Debug)]
+struct Arena {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Arena {
+    /// The least and the greatest size of a piece. Guesses: a table with few rows takes little memory, and one with many has
+    /// few pieces.
+    const PIECE: (usize, usize) = (4 << 10, 1 << 20);
+
+    /// Adds a key and a value.
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Place {
+        let length = key.len() + value.len();
+        if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < length) {
+            // A piece is as large as all before it.
+            let size = self.bytes.clamp(Self::PIECE.0, Self::PIECE.1).max(length);
+            self.pieces.push(Vec::with_capacity(size));
+        }
+        self.bytes += length;
+        // There is a piece now. A generation is full long before it has as many pieces as the type allows.
+        let at = self.pieces.len() - 1;
+        let piece = &mut self.pieces[at];
+        let place = Place { piece: at as u32, at: piece.len() as u32 };
+        piece.extend_from_slice(key);
+        piece.extend_from_slice(value);
+        place
+    }
+
+    /// The bytes from a place on.
+    fn from(&self, Place { piece, at }: Place) -> &[u8] {
+        &self.pieces[piece as usize][at as usize..]
+    }
 }
 
 /// Rows in the order in which their keys were first written.
 #[derive(Default, Debug)]
 pub(super) struct Hashed {
     entries: Vec<Entry>,
+    arena: Arena,
     /// The places of the entries, by the hashes of their keys.
     places: HashTable<u32>,
     /// The places of those entries that were there at the last scan, by their keys.
@@ -92,18 +152,28 @@ pub(super) struct Hashed {
 
 impl Hashed {
     fn find(&self, key: &[u8], hash: Hash) -> Option<usize> {
-        let is_it = |at: &u32| self.entries[*at as usize].key.as_slice() == key;
+        let is_it = |at: &u32| self.entries[*at as usize].hash == hash && self.key(*at) == key;
         self.places.find(hash.0, is_it).map(|at| *at as usize)
     }
 
-    fn insert(&mut self, key: &[u8], hash: Hash, value: Option<Vec<u8>>) {
+    /// The value of an entry; none where the key was deleted.
+    fn value(&self, at: usize) -> Option<&[u8]> {
+        let Entry { place, key, value, .. } = self.entries[at];
+        (value != DELETED).then(|| &self.arena.from(place)[key as usize..][..value as usize])
+    }
+
+    fn insert(&mut self, key: &[u8], hash: Hash, value: Option<&[u8]>) {
+        let place = self.arena.add(key, value.unwrap_or_default());
+        let length = value.map_or(DELETED, |value| value.len() as u32);
+        let entry = Entry { hash, place, key: key.len() as u32, value: length };
         if let Some(at) = self.find(key, hash) {
-            self.entries[at].value = value;
+            // The bytes of the value before stay in the arena, which is dropped with the generation.
+            self.entries[at] = entry;
             return;
         }
         // A generation is full long before it has as many rows as the type allows.
         let at = self.entries.len() as u32;
-        self.entries.push(Entry { hash, key: Key::from_slice(key), value });
+        self.entries.push(entry);
         self.places.insert_unique(hash.0, at, |at| self.entries[*at as usize].hash.0);
     }
 
@@ -129,8 +199,9 @@ impl Hashed {
         all
     }
 
-    fn key(&self, place: u32) -> &[u8] {
-        &self.entries[place as usize].key
+    fn key(&self, at: u32) -> &[u8] {
+        let Entry { place, key, .. } = self.entries[at as usize];
+        &self.arena.from(place)[..key as usize]
     }
 
     fn range(&self, (from, to): Bounds<'_>) -> Range<'_> {
@@ -174,8 +245,7 @@ impl<'a> Range<'a> {
                         *end
                     }
                 };
-                let entry = &rows.entries[order[at] as usize];
-                Some((entry.key.as_slice(), entry.value.as_deref()))
+                Some((rows.key(order[at]), rows.value(order[at] as usize)))
             }
         }
     }
@@ -221,6 +291,29 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn the_bytes_of_rows_fill_one_piece_after_the_other() {
+        let mut rows = Rows::of(Table::Names);
+        let key = |number: usize| format!("{number}").into_bytes();
+        let value = |number: usize| vec![7_u8; number * 100];
+        // Every third one is written twice, and one is larger than any piece.
+        for number in (0..200).chain((0..200).step_by(3)).chain([30_000]) {
+            rows.insert(&key(number), Hash::of(Table::Names, &key(number)), Some(&value(number)));
+        }
+        rows.insert(&key(5), Hash::of(Table::Names, &key(5)), None);
+        let get = |number| rows.get(&key(number), Hash::of(Table::Names, &key(number)));
+        assert!(
+            (0..200)
+                .chain([30_000])
+                .filter(|number| *number != 5)
+                .all(|number| get(number) == Some(Some(&value(number))))
+        );
+        assert_eq!((get(5), get(200)), (Some(None), None));
+        assert_eq!(rows.iter().count(), 201);
+        let Rows::Hashed(rows) = rows else { panic!("names are looked up") };
+        assert!((10..40).contains(&rows.arena.pieces.len()), "{} pieces", rows.arena.pieces.len());
+    }
+
     proptest! {
         /// Whatever is written, looked up and scanned in whichever order, a hash map is to its reader what a tree is.
         #[test]
@@ -231,8 +324,8 @@ mod tests {
             for deed in deeds {
                 match deed {
                     Deed::Write(key, value) => {
-                        tree.insert(&key, hash(&key), value.clone());
-                        hashed.insert(&key, hash(&key), value);
+                        tree.insert(&key, hash(&key), value.as_deref());
+                        hashed.insert(&key, hash(&key), value.as_deref());
                     }
                     Deed::Look(key) => prop_assert_eq!(tree.get(&key, hash(&key)), hashed.get(&key, hash(&key))),
                     Deed::Scan(from, to) if to.as_ref().is_none_or(|to| *to > from) => {

@@ -18,7 +18,7 @@ use fjall::compaction::Leveled;
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
 
-use super::generation::{Generation, row_bytes};
+use super::generation::Generation;
 use super::hash::Hash;
 use super::known::Known;
 use super::rows::{Bounds, Rows};
@@ -126,7 +126,10 @@ impl Tables {
         let keyspaces = Table::ALL.into_iter().map(|table| database.keyspace(table.name(), || settings(table)));
         let keyspaces = keyspaces.collect::<fjall::Result<_>>()?;
         let state = database.keyspace(STATE, || settings(Table::Meta))?;
-        Ok(Self { database, keyspaces, state, known: Arc::default() })
+        let this = Self { database, keyspaces, state, known: Arc::default() };
+        let is_used = |table: &Table| this.keyspace(*table).table_count() > 0;
+        Table::ALL.into_iter().filter(is_used).for_each(|table| this.known.use_table(table));
+        Ok(this)
     }
 
     /// Learns the keys that the tables have, in a thread of its own. It must begin before anything is ingested.
@@ -198,6 +201,11 @@ impl Tables {
         self.database.snapshot()
     }
 
+    /// Returns true where a table has never had a row.
+    pub(super) fn is_unused(&self, table: Table) -> bool {
+        self.known.is_unused(table)
+    }
+
     /// The rows of a table in a snapshot.
     pub(super) fn range(&self, snapshot: &Snapshot, table: Table, bounds: Bounds<'_>) -> fjall::Iter {
         snapshot.range::<&[u8], _>(self.keyspace(table), bounds)
@@ -223,6 +231,7 @@ impl Below for Tables {
     type Error = fjall::Error;
 
     fn ingest(&self, table: Table, rows: &Rows, done: &dyn Fn(usize)) -> fjall::Result<()> {
+        self.known.use_table(table);
         let mut ingestion = self.keyspace(table).start_ingestion()?;
         let known = Known::covers(table);
         for (key, value) in rows.iter() {
@@ -235,7 +244,7 @@ impl Below for Tables {
                 }
                 None => ingestion.write_tombstone(key)?,
             }
-            done(row_bytes(key, value));
+            done(rows.bytes_of(key, value));
         }
         ingestion.finish()
     }

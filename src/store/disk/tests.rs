@@ -50,7 +50,7 @@ fn open_by(dir: &Path, options: DiskOptions) -> Opened {
 
 impl Opened {
     fn put(&mut self, table: Table, key: &str, value: &str) {
-        self.store.put(table, key.into(), value.into());
+        self.store.put(table, key.as_bytes(), value.as_bytes());
     }
 
     fn get(&self, table: Table, key: &str) -> Option<String> {
@@ -109,7 +109,7 @@ fn writes_are_seen_before_their_commit_and_on_from_there() {
     assert_eq!(opened.get(Table::Names, "ada").as_deref(), Some("1"));
     opened.settle(batch);
     assert_eq!(opened.get(Table::Names, "ada").as_deref(), Some("1"));
-    opened.store.delete(Table::Names, b"ada".to_vec());
+    opened.store.delete(Table::Names, b"ada");
     assert_eq!(opened.get(Table::Names, "ada"), None);
     let batch = opened.store.commit();
     opened.settle(batch);
@@ -270,9 +270,9 @@ fn a_snapshot_is_the_durable_state_of_one_moment_while_writes_go_on() {
     let mut opened = open_with(dir.path(), 32 << 20);
     let write = |opened: &mut Opened, number: u32| {
         for table in [Table::Names, Table::Log, Table::Events] {
-            opened.store.put(table, number.to_be_bytes().to_vec(), vec![7; 1000]);
+            opened.store.put(table, &number.to_be_bytes(), &[7; 1000]);
         }
-        opened.store.put(Table::Cluster, b"count".to_vec(), number.to_be_bytes().to_vec());
+        opened.store.put(Table::Cluster, b"count", &number.to_be_bytes());
         opened.store.commit();
     };
     (1..=1000).for_each(|number| write(&mut opened, number));
@@ -293,15 +293,15 @@ fn a_snapshot_that_broke_off_goes_on_with_what_it_was() {
     let dir = TempDir::new().unwrap();
     let mut opened = open(dir.path());
     for table in [Table::Names, Table::Registrations] {
-        (0..50_u8).for_each(|key| opened.store.put(table, vec![key], vec![1]));
+        (0..50_u8).for_each(|key| opened.store.put(table, &[key], &[1]));
     }
     opened.store.commit();
     let view = View::default();
     let whole = receive_snapshot(opened.store.snapshot(&view, None)).unwrap();
     for table in [Table::Names, Table::Registrations] {
-        opened.store.put(table, vec![20], vec![2]);
-        opened.store.delete(table, vec![30]);
-        opened.store.put(table, vec![77], vec![2]);
+        opened.store.put(table, &[20], &[2]);
+        opened.store.delete(table, &[30]);
+        opened.store.put(table, &[77], &[2]);
     }
     opened.store.commit();
     for last in whole.keys() {
@@ -320,7 +320,7 @@ fn a_snapshot_that_broke_off_goes_on_with_what_it_was() {
 fn a_snapshot_that_nobody_reads_stops_nothing() {
     let dir = TempDir::new().unwrap();
     let mut opened = open(dir.path());
-    (0..100_u8).for_each(|key| opened.store.put(Table::Names, vec![key], vec![0; 100_000]));
+    (0..100_u8).for_each(|key| opened.store.put(Table::Names, &[key], &[0; 100_000]));
     opened.store.commit();
     let ignored = opened.store.snapshot(&View::default(), None);
     let dropped = opened.store.snapshot(&View::default(), None);
@@ -337,8 +337,8 @@ fn the_tables_take_generations_over_and_the_log_forgets_them() {
     let dir = TempDir::new().unwrap();
     let mut opened = open_with(dir.path(), 2 << 20);
     for number in 0..6000_u32 {
-        opened.store.put(Table::Names, number.to_be_bytes().to_vec(), vec![1; 1000]);
-        opened.store.delete(Table::Names, number.saturating_sub(10).to_be_bytes().to_vec());
+        opened.store.put(Table::Names, &number.to_be_bytes(), &[1; 1000]);
+        opened.store.delete(Table::Names, &number.saturating_sub(10).to_be_bytes());
         let batch = opened.store.commit();
         opened.settle(batch);
     }
@@ -349,7 +349,8 @@ fn the_tables_take_generations_over_and_the_log_forgets_them() {
     let batch = opened.store.commit();
     opened.settle(batch);
     assert_eq!(opened.store.frozen.len(), 0);
-    assert_eq!(opened.store.current.bytes(), generation::row_bytes(b"key", Some(b"value")));
+    let row = opened.store.current.rows(Table::Meta).bytes_of(b"key", Some(b"value"));
+    assert_eq!(opened.store.current.bytes(), row);
     let count = opened.store.first + opened.store.last;
     opened.store.close().unwrap();
     let log: u64 = std::fs::read_dir(dir.path().join("db/log"))
@@ -359,7 +360,7 @@ fn the_tables_take_generations_over_and_the_log_forgets_them() {
     assert!(log <= 16 << 20, "{log} bytes of log are kept of 24 MB that were written");
     let reopened = open(dir.path());
     assert_eq!(reopened.store.first, count, "batches are numbered on");
-    assert_eq!(reopened.store.current.bytes(), generation::row_bytes(b"key", Some(b"value")), "the rest is replayed");
+    assert_eq!(reopened.store.current.bytes(), row, "the rest is replayed");
     assert_eq!(rows(&reopened.store, Table::Names, b"", None, Direction::Up, usize::MAX).len(), 10);
 }
 
@@ -383,11 +384,7 @@ fn a_log_that_was_cut_or_zeroed_at_any_page_opens_with_whole_batches_or_is_refus
     let pages = |number: u64| 1 + number % 3;
     for number in 0..8_u64 {
         opened.put(Table::Cluster, "count", &(number + 1).to_string());
-        opened.store.put(
-            Table::Names,
-            number.to_be_bytes().to_vec(),
-            vec![7; usize::try_from(number % 3).unwrap() * 4096],
-        );
+        opened.store.put(Table::Names, &number.to_be_bytes(), &vec![7; usize::try_from(number % 3).unwrap() * 4096]);
         let batch = opened.store.commit();
         opened.settle(batch);
     }
@@ -459,12 +456,12 @@ proptest! {
         for action in actions {
             match action {
                 Action::Put(key, value) => {
-                    opened.store.put(Table::Names, vec![key], vec![value]);
-                    model.put(Table::Names, vec![key], vec![value]);
+                    opened.store.put(Table::Names, &[key], &[value]);
+                    model.put(Table::Names, &[key], &[value]);
                 }
                 Action::Delete(key) => {
-                    opened.store.delete(Table::Names, vec![key]);
-                    model.delete(Table::Names, vec![key]);
+                    opened.store.delete(Table::Names, &[key]);
+                    model.delete(Table::Names, &[key]);
                 }
                 Action::Commit => prop_assert_eq!(opened.store.commit(), model.commit()),
                 Action::Settle => {
@@ -513,9 +510,9 @@ fn write_until_killed(dir: &Path) {
         let is_unhurried = number / 500 % 2 == 0;
         store.set_unhurried(is_unhurried);
         for (table, key, value) in crash_rows(number) {
-            store.put(table, key, value);
+            store.put(table, &key, &value);
         }
-        store.put(Table::Cluster, b"count".to_vec(), number.to_be_bytes().to_vec());
+        store.put(Table::Cluster, b"count", &number.to_be_bytes());
         assert_eq!(store.commit(), number);
         let most = if is_unhurried { 0 } else { 1 << 20 };
         while store.backlog() > most {
@@ -627,7 +624,7 @@ fn batches_that_come_one_by_one_are_made_durable_by_the_caller_in_the_same_order
     let mut store = DiskStore::open(dir.path(), &options, on_event).unwrap();
     let mut put = |number: u64, is_unhurried, bytes| {
         store.set_unhurried(is_unhurried);
-        store.put(Table::Names, number.to_be_bytes().to_vec(), vec![1; bytes]);
+        store.put(Table::Names, &number.to_be_bytes(), &vec![1; bytes]);
         assert_eq!(store.commit(), number);
         let (event, by) = events.recv_timeout(PATIENCE).unwrap();
         assert_eq!(event, DiskEvent::Persisted(number));

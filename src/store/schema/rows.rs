@@ -23,8 +23,8 @@ pub trait Keyed: Sized + 'static {
 
 /// A row or a single value: a type with an encoding. Every type that serde knows has the encoding of [`codec`].
 pub trait Record: ToOwned {
-    /// Encodes the record.
-    fn encode(&self) -> Vec<u8>;
+    /// Encodes the record, and returns what `take` returns for the bytes.
+    fn encoded<A>(&self, take: impl FnOnce(&[u8]) -> A) -> A;
 
     /// Decodes a record.
     ///
@@ -34,8 +34,8 @@ pub trait Record: ToOwned {
 }
 
 impl<T: ?Sized + Serialize + ToOwned<Owned: DeserializeOwned>> Record for T {
-    fn encode(&self) -> Vec<u8> {
-        codec::encode(self)
+    fn encoded<A>(&self, take: impl FnOnce(&[u8]) -> A) -> A {
+        codec::with_encoding(self, take)
     }
 
     fn decode(bytes: &[u8]) -> Result<T::Owned, DecodeError> {
@@ -94,17 +94,17 @@ pub trait Rows: Keyed {
 
     /// Writes the row of a key.
     fn put(store: &mut (impl Store + ?Sized), key: Self::Key<'_>, row: &Self::Row) {
-        store.put(Self::TABLE, bytes::<Self>(key).into_vec(), row.encode());
+        row.encoded(|row| store.put(Self::TABLE, &bytes::<Self>(key), row));
     }
 
     /// Deletes the row of a key.
     fn delete(store: &mut (impl Store + ?Sized), key: Self::Key<'_>) {
-        store.delete(Self::TABLE, bytes::<Self>(key).into_vec());
+        store.delete(Self::TABLE, &bytes::<Self>(key));
     }
 
     /// Deletes a row that a walk has found.
-    fn delete_at(store: &mut (impl Store + ?Sized), address: Address<Self>) {
-        store.delete(Self::TABLE, address.bytes);
+    fn delete_at(store: &mut (impl Store + ?Sized), address: &Address<Self>) {
+        store.delete(Self::TABLE, &address.bytes);
     }
 
     /// Deletes all rows.
@@ -120,7 +120,7 @@ pub trait Rows: Keyed {
     ) {
         let mut gone = Vec::new();
         Self::each(store, span, |found| gone.extend(goes(&found).then(|| found.address())));
-        gone.into_iter().for_each(|address| Self::delete_at(store, address));
+        gone.iter().for_each(|address| Self::delete_at(store, address));
     }
 
     /// Visits the rows of a span until `visit` breaks.
@@ -382,12 +382,12 @@ pub trait Cell: Named {
 
     /// Writes the value.
     fn save(store: &mut (impl Store + ?Sized), value: &Self::Value) {
-        store.put(Self::TABLE, Self::NAME.to_vec(), value.encode());
+        value.encoded(|value| store.put(Self::TABLE, Self::NAME, value));
     }
 
     /// Deletes the value.
     fn clear(store: &mut (impl Store + ?Sized)) {
-        store.delete(Self::TABLE, Self::NAME.to_vec());
+        store.delete(Self::TABLE, Self::NAME);
     }
 
     /// Deletes the value where there is one. Writes nothing otherwise.

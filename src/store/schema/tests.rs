@@ -43,7 +43,7 @@ proptest! {
         prop_assert!(same::<Frontiers>(NodeId(node)), "not read as written");
         prop_assert!(same::<Erasing>(stamp), "not read as written");
         let walked = WalkedTo(Some(stamp));
-        prop_assert_eq!(WalkedTo::decode(&walked.encode()), Ok(walked));
+        prop_assert_eq!(walked.encoded(WalkedTo::decode), Ok(walked));
     }
 }
 
@@ -71,11 +71,14 @@ fn the_bytes_on_disk_are_these() {
     assert_eq!(bytes::<Frontiers>(NodeId(7)).as_slice(), b"o\0\0\0\0\0\0\0\x07");
     assert_eq!(bytes::<Erasing>(stamp(0, 7))[..1], *b"e");
     assert_eq!(bytes::<Over>(OverKey { due: Due::Feed(1), stamp: stamp(1, 2) })[..9], *b"c\0\0\0\0\0\0\0\x01");
-    assert_eq!((SaidAll(true).encode(), SaidAll(false).encode()), (b"all".to_vec(), vec![]));
-    assert_eq!(WalkedTo::default().encode(), [0]);
-    assert_eq!(WalkedTo(Some(Stamp::default())).encode(), [&[17][..], &[0; 17]].concat());
-    assert_eq!(Record::encode("Ann"), b"\x03Ann");
-    assert_eq!(Record::encode(Vec::<Stamp>::new().as_slice()), [0]);
+    assert_eq!(
+        (SaidAll(true).encoded(<[u8]>::to_vec), SaidAll(false).encoded(<[u8]>::to_vec)),
+        (b"all".to_vec(), vec![])
+    );
+    assert_eq!(WalkedTo::default().encoded(<[u8]>::to_vec), [0]);
+    assert_eq!(WalkedTo(Some(Stamp::default())).encoded(<[u8]>::to_vec), [&[17][..], &[0; 17]].concat());
+    assert_eq!("Ann".encoded(<[u8]>::to_vec), b"\x03Ann");
+    assert_eq!(Vec::<Stamp>::new().as_slice().encoded(<[u8]>::to_vec), [0]);
 }
 
 /// A walk through one part of a table meets no row of another part and no single value.

@@ -144,7 +144,7 @@ impl Machine {
         for (_, rows) in &found {
             let whole = read(rows, |table, key, value| {
                 write(&mut contents, table, key, value);
-                generation.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
+                generation.write(table, key, Hash::of(table, key), value);
             });
             assert!(whole);
         }
@@ -165,7 +165,7 @@ impl Machine {
                         let rows = self.batch(*bytes);
                         let generation = &mut running.generation;
                         assert!(read(&rows, |table, key, value| {
-                            generation.write(table, key, Hash::of(table, key), value.map(<[u8]>::to_vec));
+                            generation.write(table, key, Hash::of(table, key), value);
                         }));
                         self.history.push(rows);
                     }
