@@ -108,11 +108,11 @@ impl Api {
     }
 
     async fn query<Q: Query>(&self, query: Q, caller: &auth::Caller) -> Result<Q::Answer, Box<Problem>> {
-        asked(self.handle.query(query, caller.asks())).await
+        or_problem(self.handle.query(query, caller.asks()).await)
     }
 
     async fn cluster(&self, command: ClusterCommand) -> Result<Cluster, Box<Problem>> {
-        asked(self.handle.operate(command)).await
+        or_problem(self.handle.operate(command).await)
     }
 
     fn observer(&self, traces: Traces) -> Arc<Observer> {
@@ -126,9 +126,9 @@ impl Api {
     }
 }
 
-/// Awaits a node's answer, and turns a refusal into a problem.
-pub(crate) async fn asked<A>(answer: impl Future<Output = Result<A, Refusal>>) -> Result<A, Box<Problem>> {
-    answer.await.map_err(|refusal| Box::new(refusal.into()))
+/// Turns a node's refusal into a problem.
+pub(crate) fn or_problem<A>(answer: Result<A, Refusal>) -> Result<A, Box<Problem>> {
+    answer.map_err(|refusal| Box::new(refusal.into()))
 }
 
 /// Who may call the interface, how often, and over how many connections.

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::auth::Caller;
 use super::extract::{Params, Segments, whole_json};
 use super::registrations::{changed, checked_count};
-use super::{Api, asked};
+use super::{Api, or_problem};
 use crate::model::Problem;
 use crate::model::{Name, NameRef};
 use crate::node::Handle;
@@ -48,9 +48,10 @@ pub(super) async fn shown(
 
 /// Looks up a name, with this number of free alternatives where the name is not available.
 pub(crate) async fn looked_up(handle: &Handle, name: NameRef, suggest: usize, by: By) -> Result<Name, Box<Problem>> {
-    let mut found = asked(handle.query(NameOf(name), by.clone())).await?;
-    if !found.available {
-        found.suggestions = suggestions(handle, &found.namespace, &found.name, suggest, by).await?;
+    let mut found = or_problem(handle.query(NameOf(name), by.clone()).await)?;
+    if !found.available && suggest > 0 {
+        // Boxed, so that the futures of all other look-ups are no larger for it.
+        found.suggestions = Box::pin(suggestions(handle, &found.namespace, &found.name, suggest, by)).await?;
     }
     Ok(found)
 }
@@ -67,7 +68,7 @@ pub(super) async fn suggestions(
         return Ok(Vec::new());
     }
     let name = NameRef { namespace: namespace.to_owned(), name: name.to_owned() };
-    asked(handle.query(Suggestions { name, count }, by)).await
+    or_problem(handle.query(Suggestions { name, count }, by).await)
 }
 
 #[derive(Deserialize, IntoParams)]

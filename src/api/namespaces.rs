@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::auth::{Caller, Change};
 use super::extract::{Body, NoParams, Params, Segments, json};
 use super::registrations::page_limit;
-use super::{Api, asked};
+use super::{Api, or_problem};
 use crate::model::{Namespace, NamespaceBody, NamespacePatch};
 use crate::model::{Problem, ProblemType};
 use crate::name::Rules;
@@ -57,7 +57,7 @@ pub(super) async fn set(
 ) -> Result<Response, Box<Problem>> {
     let rules = Box::new(rules_of(&namespace, &body)?);
     let set = SetRules { namespace, rules, if_version: body.if_version };
-    let set = asked(api.handle.set_rules(set, caller.asks())).await?;
+    let set = or_problem(api.handle.set_rules(set, caller.asks()).await)?;
     Ok(Change::of(&body).made(json(StatusCode::OK, &set)))
 }
 
@@ -81,14 +81,14 @@ pub(crate) async fn changed(
     by: &By,
 ) -> Result<Namespace, Box<Problem>> {
     loop {
-        let shown = asked(handle.query(RulesOf(namespace.to_owned()), by.clone())).await?;
+        let shown = or_problem(handle.query(RulesOf(namespace.to_owned()), by.clone()).await)?;
         let body = patch.applied_to(&NamespaceBody::from(&shown)).map_err(|error| {
             let detail = format!("that is no change of rules: {error}; nothing was changed, correct it");
             Problem::boxed(ProblemType::InvalidRequest, detail)
         })?;
         let rules = Box::new(rules_of(namespace, &body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        match asked(handle.set_rules(set, by.clone())).await {
+        match or_problem(handle.set_rules(set, by.clone()).await) {
             Err(problem) if problem.problem_type == ProblemType::RulesChanged && !patch.names_version() => {}
             answer => return answer,
         }

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::auth::Caller;
 use super::extract::{Body, Id, NoParams, Params, Segments, json};
 use super::registrations::{invalid, page_limit};
-use super::{Api, asked};
+use super::{Api, or_problem};
 use crate::model::Problem;
 use crate::model::{CheckedName, CheckedNames, ClaimPlace, Explanation, Name, NameRef, Place, Time};
 use crate::name::check_namespace;
@@ -99,7 +99,7 @@ pub(super) async fn check(
 
 /// Returns for each of these names whether it can be claimed.
 pub(crate) async fn checked(handle: &Handle, names: Vec<NameRef>, by: By) -> Result<CheckedNames, Box<Problem>> {
-    let found = asked(handle.query(NamesOf(names.clone()), by)).await?;
+    let found = or_problem(handle.query(NamesOf(names.clone()), by).await)?;
     let names = names.into_iter().zip(found).map(|(name, found)| checked_name(name, found)).collect();
     Ok(CheckedNames { names })
 }

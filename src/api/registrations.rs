@@ -1,5 +1,6 @@
 //! The calls about registrations: register, look up, activate, extend, release, list.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
@@ -15,7 +16,7 @@ use super::extract::{Body, Id, NoParams, Params, Segments, json, whole_json};
 use super::grid::on_grid;
 use super::names::{looked_up, suggestions};
 use super::routes::REGISTRATIONS;
-use super::{Api, asked};
+use super::{Api, or_problem};
 use crate::model::limits::{DEFAULT_PAGE, DEFAULT_WAIT, MAX_PAGE, MAX_SUGGESTIONS, MAX_WAIT};
 use crate::model::{ExtensionBody, OwnerPlace, Registration, RegistrationBody, Span, Wait};
 use crate::model::{NameRef, Scope, Status};
@@ -73,7 +74,7 @@ pub(crate) async fn registered(
     let is_private = |handle: &Handle| {
         namespaces.iter().any(|namespace| handle.is_private(namespace)) || renames && handle.has_private()
     };
-    on_grid(handle, discreet, is_private, register_now(handle, caller, body)).await
+    on_grid(handle, discreet, is_private, pin!(register_now(handle, caller, body))).await
 }
 
 async fn register_now(
@@ -91,7 +92,7 @@ async fn register_now(
     let by = caller.map_or(By::ANYBODY, Caller::asks);
     // The two rare outcomes are boxed. Unboxed, the future of every registration would be as large as the largest of them, and
     // it is copied on its way from call to call.
-    match asked(handle.command(command, by.clone())).await {
+    match or_problem(handle.command(command, by.clone()).await) {
         Ok(registration) if registration.status != Status::Rejected => Ok(registration),
         Ok(rejected) => Err(Box::pin(why_rejected(handle, caller, by, rejected, suggest)).await),
         Err(refused) => Err(Box::pin(with_suggestions(handle, caller, by, refused, suggest)).await),
@@ -222,7 +223,7 @@ pub(super) async fn show(
     Params(params): Params<ShowParams>,
 ) -> Result<Response, Box<Problem>> {
     let wait = longest(params.wait, params.timeout);
-    Ok(json(StatusCode::OK, &asked(api.handle.outcome(id, wait, caller.asks())).await?))
+    Ok(json(StatusCode::OK, &or_problem(api.handle.outcome(id, wait, caller.asks()).await)?))
 }
 
 pub(super) async fn activate(
@@ -307,9 +308,8 @@ pub(crate) fn page_limit(limit: Option<usize>) -> Result<usize, Box<Problem>> {
 pub(super) async fn changed(api: &Api, command: Command, by: By) -> Result<Response, Box<Problem>> {
     // Only the node's look-up shows whether the registration exists and has private names.
     let discreet = !by.reads;
-    let answer = asked(api.handle.command(command, by));
-    let view = on_grid(&api.handle, discreet, Handle::has_private, answer).await?;
-    Ok(json(StatusCode::OK, &view))
+    let answer = on_grid(&api.handle, discreet, Handle::has_private, api.handle.command(command, by)).await;
+    Ok(json(StatusCode::OK, &or_problem(answer)?))
 }
 
 pub(super) fn invalid(what: &str) -> Box<Problem> {

@@ -3,6 +3,7 @@
 //! ones, and with the router, where each check is a layer that is found and called through pointers, the way to the handler
 //! takes longer than what it does.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -130,7 +131,7 @@ impl Shortcut {
         let mut response = match which_cluster::meant(&sent.headers, ours) {
             Ok(()) => {
                 let mut response = match gate.check(sent.named.as_ref(), &sent.headers) {
-                    Ok(()) => self.called(peer, sent).instrument(observation.span()).await,
+                    Ok(()) => pin!(self.called(peer, sent)).instrument(observation.span()).await,
                     Err(problem) => problem.whole(),
                 };
                 keep_apart(response.headers_mut());

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::auth::{Caller, Change};
 use super::extract::{Body, NoParams, OptionalBody, Params, Segments, json};
-use super::{Api, asked};
+use super::{Api, or_problem};
 use crate::crdt::HookSecret;
 use crate::model::limits::KEEP_OLD_SECRET;
 use crate::model::{
@@ -79,7 +79,7 @@ pub(super) async fn make(
         types: types(&body.types),
         secret: secret.clone(),
     };
-    let made = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    let made = or_problem(api.handle.set_webhook(SetWebhook { id, change }).await)?;
     let made = Webhook { secret: Some(secret_text(&secret)), ..shown(&api, made) };
     let answer = ([(header::LOCATION, format!("/v1/webhooks/{id}"))], json(StatusCode::CREATED, &made));
     let recorded = WebhookBody { url: origin(&body.url), ..body };
@@ -98,7 +98,7 @@ pub(super) async fn change(
         types: patch.types.as_deref().map(types),
         active: patch.active,
     };
-    let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    let changed = or_problem(api.handle.set_webhook(SetWebhook { id, change }).await)?;
     let recorded = WebhookPatch { url: patch.url.as_deref().map(origin), ..patch };
     Ok(Change::of(&recorded).made(json(StatusCode::OK, &shown(&api, changed))))
 }
@@ -112,14 +112,14 @@ pub(super) async fn rotate(
     let secret = secret(&api)?;
     let keep = body.keep_old.unwrap_or(Span(KEEP_OLD_SECRET)).millis();
     let change = WebhookChange::Rotate { secret: secret.clone(), keep };
-    let changed = asked(api.handle.set_webhook(SetWebhook { id, change })).await?;
+    let changed = or_problem(api.handle.set_webhook(SetWebhook { id, change }).await)?;
     let changed = Webhook { secret: Some(secret_text(&secret)), ..shown(&api, changed) };
     Ok(Change::of(&body).made(secretly(json(StatusCode::OK, &changed))))
 }
 
 pub(super) async fn remove(State(api): State<Arc<Api>>, HookId(id): HookId) -> Result<Response, Box<Problem>> {
     let set = SetWebhook { id, change: WebhookChange::Remove };
-    let removed = asked(api.handle.set_webhook(set)).await?;
+    let removed = or_problem(api.handle.set_webhook(set).await)?;
     Ok(json(StatusCode::OK, &Webhook { delivery: None, ..shown(&api, removed) }))
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tokio::sync::watch;
 
 use super::Result;
-use crate::api::{asked, page_limit};
+use crate::api::{or_problem, page_limit};
 use crate::model::{Cursor, Event, EventQuery, Events, Problem, ProblemType};
 use crate::node::Handle;
 use crate::replica::{Caller, EventsAfter};
@@ -13,7 +13,7 @@ use crate::replica::{Caller, EventsAfter};
 /// Reads a page of the feed.
 pub(super) async fn page(handle: &Handle, after: Option<Cursor>, query: &EventQuery) -> Result<Events> {
     let query = EventQuery { limit: Some(page_limit(query.limit)?), ..query.clone() };
-    asked(handle.query(EventsAfter::new(after, query), Caller::ANYBODY)).await
+    or_problem(handle.query(EventsAfter::new(after, query), Caller::ANYBODY).await)
 }
 
 /// A stream of the event feed as it grows. Each event comes once, in order. The stream holds one page at most.

@@ -20,7 +20,7 @@ pub use backup::NodeBackup;
 pub use batch::NodeBatch;
 pub use events::NodeEvents;
 
-use crate::api::{asked, changed, cluster_of, longest, page_limit, registered, rules_of};
+use crate::api::{changed, cluster_of, longest, or_problem, page_limit, registered, rules_of};
 use crate::clock::NodeId;
 use crate::config::Doors;
 #[cfg(doc)]
@@ -116,7 +116,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidRequest`] where no namespace can have this name.
     pub async fn namespace(&self, namespace: &str) -> Result<Namespace> {
-        asked(self.handle().query(RulesOf(namespace.to_owned()), Caller::ANYBODY)).await
+        or_problem(self.handle().query(RulesOf(namespace.to_owned()), Caller::ANYBODY).await)
     }
 
     /// Changes those rules of a namespace that are in the patch. They apply at this node from the answer on, and at
@@ -139,7 +139,7 @@ impl Node {
     pub async fn set_namespace(&self, namespace: &str, body: &NamespaceBody) -> Result<Namespace> {
         let rules = Box::new(rules_of(namespace, body)?);
         let set = SetRules { namespace: namespace.to_owned(), rules, if_version: body.if_version };
-        asked(self.handle().set_rules(set, Caller::ANYBODY)).await
+        or_problem(self.handle().set_rules(set, Caller::ANYBODY).await)
     }
 
     /// Returns a page of an owner's registrations, earliest first, after a place that the page before gave.
@@ -149,7 +149,7 @@ impl Node {
     pub async fn owner(&self, owner: &str, after: Option<OwnerPlace>, limit: Option<usize>) -> Result<Registrations> {
         let limit = page_limit(limit)?;
         let query = RegistrationsOf::new(owner.to_owned(), after, limit);
-        asked(self.handle().query(query, Caller::ANYBODY)).await
+        or_problem(self.handle().query(query, Caller::ANYBODY).await)
     }
 
     /// Returns a page of the event feed after this cursor. With none it is the first page of the events that the node
@@ -220,15 +220,15 @@ impl Node {
     }
 
     async fn change(&self, command: Command) -> Result<Registration> {
-        asked(self.handle().command(command, Caller::ANYBODY)).await
+        or_problem(self.handle().command(command, Caller::ANYBODY).await)
     }
 
     async fn outcome(&self, id: Uuid, wait: Option<AwaitFinal>) -> Result<Registration> {
-        asked(self.handle().outcome(id, wait, Caller::ANYBODY)).await
+        or_problem(self.handle().outcome(id, wait, Caller::ANYBODY).await)
     }
 
     async fn seen(&self, command: ClusterCommand) -> Result<Cluster> {
-        let view = asked(self.handle().operate(command)).await?;
+        let view = or_problem(self.handle().operate(command).await)?;
         Ok(cluster_of(&*self.admin(), &self.handle(), view))
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Result, named};
-use crate::api::{asked, checked, looked_up, page_limit};
+use crate::api::{checked, looked_up, or_problem, page_limit};
 use crate::model::{
     CheckedNames, ClaimPlace, Conflicts, Explanation, History, Name, NameQuery, NameRef, Namespaces, Place, TakenNames,
     Time,
@@ -27,7 +27,7 @@ impl Node {
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn history(&self, namespace: &str, name: &str, after: Option<ClaimPlace>) -> Result<History> {
         let query = HistoryOf { name: named(namespace, name), after, limit: page_limit(None)? };
-        asked(self.handle().query(query, Caller::ANYBODY)).await
+        or_problem(self.handle().query(query, Caller::ANYBODY).await)
     }
 
     /// Explains what decides a name, and what it waits for.
@@ -35,7 +35,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::InvalidName`](crate::model::ProblemType::InvalidName) where it breaks a rule of its namespace.
     pub async fn explain_name(&self, namespace: &str, name: &str) -> Result<Explanation> {
-        Ok(asked(self.handle().query(ExplainName::new(named(namespace, name)), Caller::ANYBODY)).await?.into())
+        Ok(or_problem(self.handle().query(ExplainName::new(named(namespace, name)), Caller::ANYBODY).await)?.into())
     }
 
     /// Explains what decides a registration, and what it waits for.
@@ -43,7 +43,7 @@ impl Node {
     /// # Errors
     /// [`ProblemType::NoRegistration`](crate::model::ProblemType::NoRegistration) where the node knows none of this id.
     pub async fn explain_registration(&self, id: Uuid) -> Result<Explanation> {
-        Ok(asked(self.handle().query(ExplainRegistration::new(id), Caller::ANYBODY)).await?.into())
+        Ok(or_problem(self.handle().query(ExplainRegistration::new(id), Caller::ANYBODY).await)?.into())
     }
 
     /// Says for each of these names whether it is free. There may be [`MAX_CHECKED`](crate::model::limits::MAX_CHECKED)
@@ -62,7 +62,7 @@ impl Node {
     /// The node refuses.
     pub async fn conflicts(&self, query: &NameQuery, since: Option<Time>, after: Option<&Place>) -> Result<Conflicts> {
         let query = ConflictsOf::new(query.namespace.clone(), since, after.cloned(), page_limit(query.limit)?);
-        asked(self.handle().query(query, Caller::ANYBODY)).await
+        or_problem(self.handle().query(query, Caller::ANYBODY).await)
     }
 
     /// Returns a page of the namespaces that have rules set or in which names were ever claimed, after one that the
@@ -72,7 +72,7 @@ impl Node {
     /// The node refuses.
     pub async fn namespaces(&self, after: Option<&str>, limit: Option<usize>) -> Result<Namespaces> {
         let query = NamespacesKnown::new(after.map(str::to_owned), page_limit(limit)?);
-        asked(self.handle().query(query, Caller::ANYBODY)).await
+        or_problem(self.handle().query(query, Caller::ANYBODY).await)
     }
 
     /// Returns a page of the names that are taken. Where there is a namespace, their keys begin with the prefix.
@@ -84,6 +84,6 @@ impl Node {
         // A prefix is used only within a namespace.
         let prefix = if query.namespace.is_some() { prefix.to_owned() } else { String::new() };
         let query = NamesTaken::new(query.namespace.clone(), prefix, after.cloned(), limit);
-        asked(self.handle().query(query, Caller::ANYBODY)).await
+        or_problem(self.handle().query(query, Caller::ANYBODY).await)
     }
 }

@@ -57,7 +57,8 @@ pub(in crate::api) async fn serve_plain(
         let observation = shortcut.begin(&call, &headers);
         let body = read_body(stream, &mut sent, body, limits).await?;
         let has_body = body.is_ok();
-        let answer = shortcut.answer(observation, &gate, peer, Sent { call, named: None, headers, body });
+        // A future that is handed on is copied as a whole, and this one is large. Pinned, it stays where it is.
+        let answer = pin!(shortcut.answer(observation, &gate, peer, Sent { call, named: None, headers, body }));
         let response = tokio::select! {
             biased;
             response = answer => response,
