@@ -21,9 +21,11 @@ pub(super) async fn on_grid<A>(
     is_private: impl FnOnce(&Handle) -> bool,
     answer: impl Future<Output = A>,
 ) -> A {
-    let since = Instant::now();
+    let since = discreet.then(Instant::now);
     let answer = answer.await;
-    if discreet && is_private(handle) {
+    if let Some(since) = since
+        && is_private(handle)
+    {
         // Boxed, so that the futures of all other answers are no larger for it: they are copied from call to call.
         Box::pin(sleep_until(since + leaves_after(since.elapsed()))).await;
     }

@@ -43,7 +43,7 @@ pub(super) struct Observer {
     handle: Handle,
     traces: Traces,
     /// The prefix of the ids that this process makes.
-    process: u64,
+    process: String,
     /// The number of ids that it has made.
     made: AtomicU64,
 }
@@ -51,7 +51,7 @@ pub(super) struct Observer {
 impl Observer {
     /// `process` tells the ids of this process from those of others.
     pub(super) fn new(calls: Calls, handle: Handle, traces: Traces, process: u64) -> Arc<Self> {
-        Arc::new(Self { calls, handle, traces, process, made: AtomicU64::new(0) })
+        Arc::new(Self { calls, handle, traces, process: format!("{process:016x}"), made: AtomicU64::new(0) })
     }
 
     fn route(&self, path: Option<&MatchedPath>, method: &Method) -> &'static str {
@@ -64,8 +64,9 @@ impl Observer {
             return id.into();
         }
         let mut id = String::with_capacity(32);
+        id.push_str(&self.process);
         // Writing to a string cannot fail.
-        let _ = write!(id, "{:016x}-{:x}", self.process, self.made.fetch_add(1, Ordering::Relaxed));
+        let _ = write!(id, "-{:x}", self.made.fetch_add(1, Ordering::Relaxed));
         id.into()
     }
 }

@@ -49,10 +49,17 @@ pub(super) async fn answer(
         Ok(registration) => (Some(registration.id), whole_json(accepted(&registration), &registration)),
         Err(problem) => (problem.registration.as_ref().map(|lost| lost.id), problem.whole()),
     };
-    if let Some(location) = id.and_then(|id| HeaderValue::try_from(format!("{REGISTRATIONS}/{id}")).ok()) {
+    if let Some(location) = id.and_then(place) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// Returns the path of a registration.
+fn place(id: Uuid) -> Option<HeaderValue> {
+    let mut text = Uuid::encode_buffer();
+    let path = [REGISTRATIONS, "/", id.as_hyphenated().encode_lower(&mut text)].concat();
+    HeaderValue::try_from(path).ok()
 }
 
 /// Returns the HTTP status for a registration that was not rejected.

@@ -291,7 +291,7 @@ impl DiskStore {
         if self.current.bytes() == 0 {
             return;
         }
-        let generation = Arc::new(std::mem::take(&mut self.current));
+        let generation = Arc::new(std::mem::replace(&mut self.current, self.shared.generation()));
         self.committed_memory = 0;
         self.logged = self.shared.logged();
         let written = self.shared.add_written(0);

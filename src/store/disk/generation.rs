@@ -31,6 +31,12 @@ impl Default for Generation {
 }
 
 impl Generation {
+    /// Removes all rows. Most of their memory is kept.
+    pub(super) fn clear(&mut self) {
+        self.tables.iter_mut().for_each(Rows::clear);
+        self.bytes = 0;
+    }
+
     /// `hash` is that of the key.
     pub(super) fn write(&mut self, table: Table, key: &[u8], hash: Hash, value: Option<&[u8]>) {
         let rows = &mut self.tables[table as usize];
@@ -92,8 +98,8 @@ pub(super) fn merge<'a, I>(
 where
     I: DoubleEndedIterator<Item = Guard>,
 {
-    let written =
-        generations.map(|generation| Directed { inner: generation.rows(table).range(bounds), direction }.peekable());
+    let ranges = generations.flat_map(|generation| generation.rows(table).ranges(bounds));
+    let written = ranges.map(|inner| Directed { inner, direction }.peekable());
     Merge {
         written: written.collect(),
         stored: Directed { inner: stored, direction }.map(Guard::into_inner).peekable(),

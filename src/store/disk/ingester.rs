@@ -24,7 +24,7 @@ pub(super) enum Work {
         /// The size in bytes of all rows that were written up to the end of this generation.
         written: u64,
     },
-    /// Drop a generation that was handed over. This takes too long for the thread that read from it.
+    /// Empty a generation that was handed over. This takes too long for the thread that read from it.
     Forget(Arc<Generation>),
     /// Send the rows of the tables.
     Send(Stream),
@@ -89,7 +89,11 @@ impl Worker {
                         return self.failer.fail("writing the tables", &error);
                     }
                 }
-                Work::Forget(generation) => drop(generation),
+                Work::Forget(generation) => {
+                    if let Some(generation) = Arc::into_inner(generation) {
+                        self.shared.empty(generation);
+                    }
+                }
                 Work::Send(stream) => self.send(stream),
                 Work::Stop => return,
             }

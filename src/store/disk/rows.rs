@@ -1,9 +1,9 @@
-//! The rows of one table in memory: in a tree, or in a hash map where the table has a row for each registration and most
-//! look-ups are for one key. The bytes of the rows of a hash map lie one after the other in a few large pieces of memory, so
-//! that a row costs no allocation.
+//! The rows of one table in memory: in a tree, or in a hash map where the table has a row for each registration. The bytes of
+//! the rows of a hash map lie one after the other in a few large pieces of memory, so that a row costs no allocation, and
+//! its keys are sorted when they are scanned: a tree of many keys that come in no order takes several times as long for each.
 
 use std::collections::{BTreeMap, btree_map};
-use std::ops::Bound;
+use std::ops::{self, Bound};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashTable;
@@ -32,8 +32,16 @@ impl Rows {
     /// Returns the rows of a table that has none.
     pub(super) fn of(table: Table) -> Self {
         match table {
-            Table::Names | Table::Registrations | Table::Ids => Self::Hashed(Hashed::default()),
+            Table::Names | Table::Registrations | Table::Ids | Table::Owners => Self::Hashed(Hashed::default()),
             _ => Self::Tree(BTreeMap::new()),
+        }
+    }
+
+    /// Removes all rows. Most of the memory of a hash map is kept.
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Tree(rows) => rows.clear(),
+            Self::Hashed(rows) => rows.clear(),
         }
     }
 
@@ -69,17 +77,24 @@ impl Rows {
         }
     }
 
-    /// The rows within bounds, in the order of their keys.
-    pub(super) fn range(&self, bounds: Bounds<'_>) -> Range<'_> {
+    /// The rows within bounds: one or several ranges, each in the order of its keys. No key is in two of them.
+    pub(super) fn ranges(&self, bounds: Bounds<'_>) -> SmallVec<[Range<'_>; 2]> {
         match self {
-            Self::Tree(rows) => Range::Tree(rows.range::<[u8], _>(bounds)),
-            Self::Hashed(rows) => rows.range(bounds),
+            Self::Tree(rows) => SmallVec::from_iter([Range::Tree(rows.range::<[u8], _>(bounds))]),
+            Self::Hashed(rows) => {
+                let Sorted { most, latest } = rows.sorted();
+                SmallVec::from([rows.range(most, bounds), rows.range(latest, bounds)])
+            }
         }
     }
 
     /// All rows, in the order of their keys.
     pub(super) fn iter(&self) -> Range<'_> {
-        self.range((Bound::Unbounded, Bound::Unbounded))
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        match self {
+            Self::Tree(rows) => Range::Tree(rows.range::<[u8], _>(all)),
+            Self::Hashed(rows) => rows.range(rows.all_sorted(), all),
+        }
     }
 }
 
@@ -108,6 +123,8 @@ struct Place {
 struct Arena {
     pieces: Vec<Vec<u8>>,
     bytes: usize,
+    /// Empty pieces of the greatest size.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Arena {
@@ -120,8 +137,8 @@ impl Arena {
         let length = key.len() + value.len();
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < length) {
             // A piece is as large as all before it.
-            let size = self.bytes.clamp(Self::PIECE.0, Self::PIECE.1).max(length);
-            self.pieces.push(Vec::with_capacity(size));
+            let fresh = || Vec::with_capacity(self.bytes.clamp(Self::PIECE.0, Self::PIECE.1).max(length));
+            self.pieces.push(self.spare.pop_if(|spare| spare.capacity() >= length).unwrap_or_else(fresh));
         }
         self.bytes += length;
         // There is a piece now. A generation is full long before it has as many pieces as the type allows.
@@ -131,6 +148,15 @@ impl Arena {
         piece.extend_from_slice(key);
         piece.extend_from_slice(value);
         place
+    }
+
+    fn clear(&mut self) {
+        let large = self.pieces.drain(..).filter(|piece| piece.capacity() == Self::PIECE.1);
+        self.spare.extend(large.map(|mut piece| {
+            piece.clear();
+            piece
+        }));
+        self.bytes = 0;
     }
 
     /// The bytes from a place on.
@@ -147,10 +173,36 @@ pub(super) struct Hashed {
     /// The places of the entries, by the hashes of their keys.
     places: HashTable<u32>,
     /// The places of those entries that were there at the last scan, by their keys.
-    sorted: Mutex<Arc<Vec<u32>>>,
+    sorted: Mutex<Sorted>,
+}
+
+/// The places of entries by their keys, in two parts, so that a scan after a few more rows were written sorts them into the
+/// smaller part only.
+#[derive(Clone, Default, Debug)]
+struct Sorted {
+    most: Arc<Vec<u32>>,
+    latest: Arc<Vec<u32>>,
+}
+
+impl Sorted {
+    fn len(&self) -> usize {
+        self.most.len() + self.latest.len()
+    }
+
+    /// Returns true where the latest part is large enough to be merged with the other one. A guess.
+    fn is_due(&self) -> bool {
+        self.latest.len() > 1024.max(self.most.len() / 16)
+    }
 }
 
 impl Hashed {
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.arena.clear();
+        self.places.clear();
+        *self.sorted.get_mut().unwrap_or_else(PoisonError::into_inner) = Sorted::default();
+    }
+
     fn find(&self, key: &[u8], hash: Hash) -> Option<usize> {
         let is_it = |at: &u32| self.entries[*at as usize].hash == hash && self.key(*at) == key;
         self.places.find(hash.0, is_it).map(|at| *at as usize)
@@ -178,24 +230,59 @@ impl Hashed {
     }
 
     /// The places of all entries, by their keys.
-    fn sorted(&self) -> Arc<Vec<u32>> {
-        let before = Arc::clone(&self.sorted.lock().unwrap_or_else(PoisonError::into_inner));
-        if before.len() == self.entries.len() {
-            return before;
+    fn sorted(&self) -> Sorted {
+        let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if sorted.len() == self.entries.len() {
+            return sorted;
         }
         // Sorted without the lock, so that no reader waits for another thread. Two may do it at the same time.
-        let mut fresh: Vec<_> = (before.len() as u32..self.entries.len() as u32).collect();
-        fresh.sort_unstable_by(|one, other| self.key(*one).cmp(self.key(*other)));
-        let (mut all, mut rest) = (Vec::with_capacity(self.entries.len()), &before[..]);
-        for at in fresh {
-            let (smaller, larger) = rest.split_at(rest.partition_point(|known| self.key(*known) < self.key(at)));
-            all.extend_from_slice(smaller);
-            all.push(at);
-            rest = larger;
+        let fresh = self.in_order(sorted.len() as u32..self.entries.len() as u32);
+        sorted.latest = Arc::new(self.merged(&sorted.latest, &fresh));
+        if sorted.is_due() {
+            let most = Arc::new(self.merged(&sorted.most, &sorted.latest));
+            sorted = Sorted { most, latest: Arc::default() };
         }
-        all.extend_from_slice(rest);
-        let all = Arc::new(all);
-        *self.sorted.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&all);
+        *self.sorted.lock().unwrap_or_else(PoisonError::into_inner) = sorted.clone();
+        sorted
+    }
+
+    /// These places by their keys. Most comparisons need no look at the keys: they are decided by the eight bytes after those
+    /// that all keys begin with.
+    fn in_order(&self, places: ops::Range<u32>) -> Vec<u32> {
+        let first = self.key(places.start);
+        let is_common =
+            |length: usize, at| first.iter().zip(self.key(at)).take(length).take_while(|(a, b)| a == b).count();
+        let common = places.clone().fold(first.len(), is_common);
+        let head = |at| {
+            let mut head = [0; 8];
+            let rest = &self.key(at)[common..];
+            let length = rest.len().min(head.len());
+            head[..length].copy_from_slice(&rest[..length]);
+            (u64::from_be_bytes(head), at)
+        };
+        let mut heads: Vec<_> = places.map(head).collect();
+        heads.sort_unstable_by(|(one, at), (other, with)| {
+            one.cmp(other).then_with(|| self.key(*at).cmp(self.key(*with)))
+        });
+        heads.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// The same in one part.
+    fn all_sorted(&self) -> Arc<Vec<u32>> {
+        let Sorted { most, latest } = self.sorted();
+        if latest.is_empty() { most } else { Arc::new(self.merged(&most, &latest)) }
+    }
+
+    /// Merges the places of two parts, the second of which is the smaller one.
+    fn merged(&self, mut most: &[u32], few: &[u32]) -> Vec<u32> {
+        let mut all = Vec::with_capacity(most.len() + few.len());
+        for at in few {
+            let (smaller, larger) = most.split_at(most.partition_point(|known| self.key(*known) < self.key(*at)));
+            all.extend_from_slice(smaller);
+            all.push(*at);
+            most = larger;
+        }
+        all.extend_from_slice(most);
         all
     }
 
@@ -204,8 +291,8 @@ impl Hashed {
         &self.arena.from(place)[..key as usize]
     }
 
-    fn range(&self, (from, to): Bounds<'_>) -> Range<'_> {
-        let order = self.sorted();
+    /// Those of these places, which are in order, whose keys are within bounds.
+    fn range(&self, order: Arc<Vec<u32>>, (from, to): Bounds<'_>) -> Range<'_> {
         let first = order.partition_point(|at| match from {
             Bound::Included(from) => self.key(*at) < from,
             Bound::Excluded(from) => self.key(*at) <= from,
@@ -221,6 +308,7 @@ impl Hashed {
 }
 
 /// Rows in the order of their keys, from both ends.
+#[derive(Debug)]
 pub(super) enum Range<'a> {
     Tree(btree_map::Range<'a, Key, Option<Vec<u8>>>),
     Hashed { rows: &'a Hashed, order: Arc<Vec<u32>>, next: usize, end: usize },
@@ -276,6 +364,7 @@ mod tests {
         Write(Vec<u8>, Option<Vec<u8>>),
         Scan(Vec<u8>, Option<Vec<u8>>),
         Look(Vec<u8>),
+        Clear,
     }
 
     fn key() -> impl Strategy<Value = Vec<u8>> {
@@ -288,7 +377,45 @@ mod tests {
             4 => (key(), value()).prop_map(|(key, value)| Deed::Write(key, value)),
             1 => (key(), proptest::option::of(key())).prop_map(|(from, to)| Deed::Scan(from, to)),
             1 => key().prop_map(Deed::Look),
+            1 => Just(Deed::Clear),
         ]
+    }
+
+    /// The rows within bounds in order, from both parts. Each part must be in order too, whichever way it is read.
+    fn all_in<'a>(rows: &'a Rows, bounds: Bounds<'a>, is_back: bool) -> Vec<Row<'a>> {
+        let mut all = Vec::new();
+        for part in rows.ranges(bounds) {
+            let mut part: Vec<_> = if is_back { part.rev().collect() } else { part.collect() };
+            if is_back {
+                part.reverse();
+            }
+            assert!(part.is_sorted());
+            all.append(&mut part);
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn rows_are_sorted_into_the_smaller_part_until_that_is_large() {
+        let (mut tree, mut hashed) = (Rows::of(Table::Claims), Rows::of(Table::Owners));
+        let mut parts = Vec::new();
+        for number in 0..6000_u32 {
+            let key = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+            let hash = Hash::of(Table::Owners, &key);
+            tree.insert(&key, hash, Some(&[]));
+            hashed.insert(&key, hash, Some(&[]));
+            if number % 500 == 0 {
+                let bounds = (Bound::Included(&[70][..]), Bound::Excluded(&[200][..]));
+                assert_eq!(all_in(&hashed, bounds, number % 1000 == 0), all_in(&tree, bounds, false));
+                let Rows::Hashed(rows) = &hashed else { panic!("owners are hashed") };
+                let Sorted { most, latest } = rows.sorted();
+                parts.push((most.len(), latest.len()));
+            }
+        }
+        assert!(tree.iter().eq(hashed.iter()));
+        assert!(parts.iter().any(|(most, latest)| *most > 0 && *latest > 0), "{parts:?}");
+        assert!(parts.iter().all(|(_, latest)| *latest <= 1024), "{parts:?}");
     }
 
     #[test]
@@ -310,15 +437,27 @@ mod tests {
         );
         assert_eq!((get(5), get(200)), (Some(None), None));
         assert_eq!(rows.iter().count(), 201);
-        let Rows::Hashed(rows) = rows else { panic!("names are looked up") };
-        assert!((10..40).contains(&rows.arena.pieces.len()), "{} pieces", rows.arena.pieces.len());
+        let pieces = |rows: &Rows| {
+            let Rows::Hashed(rows) = rows else { panic!("names are hashed") };
+            (rows.arena.pieces.len(), rows.arena.spare.len())
+        };
+        let (used, spare) = pieces(&rows);
+        assert!((10..40).contains(&used) && spare == 0, "{used} pieces, {spare} spare ones");
+        // The memory is used again.
+        rows.clear();
+        assert!(rows.is_empty() && rows.get(&key(7), Hash::of(Table::Names, &key(7))).is_none());
+        let (used, spare) = pieces(&rows);
+        assert!(used == 0 && spare >= 2, "{used} pieces, {spare} spare ones");
+        rows.insert(&key(7), Hash::of(Table::Names, &key(7)), Some(&value(7)));
+        assert_eq!(pieces(&rows), (1, spare - 1));
+        assert_eq!(rows.iter().next(), Some((&key(7)[..], Some(&value(7)[..]))));
     }
 
     proptest! {
         /// Whatever is written, looked up and scanned in whichever order, a hash map is to its reader what a tree is.
         #[test]
         fn a_hash_map_reads_like_a_tree(deeds in proptest::collection::vec(deed(), 0..60)) {
-            let (mut tree, mut hashed) = (Rows::of(Table::Owners), Rows::of(Table::Names));
+            let (mut tree, mut hashed) = (Rows::of(Table::Claims), Rows::of(Table::Names));
             prop_assert!(matches!((&tree, &hashed), (Rows::Tree(_), Rows::Hashed(_))));
             let hash = |key: &[u8]| Hash::of(Table::Names, key);
             for deed in deeds {
@@ -327,11 +466,15 @@ mod tests {
                         tree.insert(&key, hash(&key), value.as_deref());
                         hashed.insert(&key, hash(&key), value.as_deref());
                     }
+                    Deed::Clear => {
+                        tree.clear();
+                        hashed.clear();
+                    }
                     Deed::Look(key) => prop_assert_eq!(tree.get(&key, hash(&key)), hashed.get(&key, hash(&key))),
                     Deed::Scan(from, to) if to.as_ref().is_none_or(|to| *to > from) => {
                         let bounds = (Bound::Included(&from[..]), to.as_ref().map_or(Bound::Unbounded, |to| Bound::Excluded(&to[..])));
-                        prop_assert!(tree.range(bounds).eq(hashed.range(bounds)));
-                        prop_assert!(tree.range(bounds).rev().eq(hashed.range(bounds).rev()));
+                        prop_assert_eq!(all_in(&hashed, bounds, false), all_in(&tree, bounds, false));
+                        prop_assert_eq!(all_in(&hashed, bounds, true), all_in(&tree, bounds, true));
                     }
                     Deed::Scan(..) => {}
                 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::generation::Generation;
 use crate::store::{Batch, StoreFailure};
 
 /// The assumed rate of the hand-over to the tables, in bytes per second, before the first generation was measured. A
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     last_sync: AtomicU64,
     /// Buffers of batches that are in the log, to be filled again.
     spare: Mutex<Vec<Vec<u8>>>,
+    /// An empty generation, to be filled again.
+    emptied: Mutex<Option<Generation>>,
 }
 
 impl Shared {
@@ -67,6 +70,7 @@ impl Shared {
             syncs: Mutex::default(),
             last_sync: AtomicU64::new(0),
             spare: Mutex::default(),
+            emptied: Mutex::default(),
         }
     }
 
@@ -91,6 +95,17 @@ impl Shared {
                 spare.push(buffer);
             }
         }
+    }
+
+    /// Takes an empty generation, in memory that was used before where there is some.
+    pub(super) fn generation(&self) -> Generation {
+        self.emptied.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
+    /// Empties a generation and keeps its memory for the next one that is taken.
+    pub(super) fn empty(&self, mut generation: Generation) {
+        generation.clear();
+        *self.emptied.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
     }
 
     /// Stops the store. A later failure is a consequence of the first and is not recorded.
