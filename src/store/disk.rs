@@ -10,6 +10,7 @@
 //! A read looks into the current generation, the frozen ones, and the tables, in this order, so its result does not
 //! depend on how far the threads are. A filter in memory over the keys of the tables spares most reads of keys that the
 //! tables do not have. After a start a thread learns these keys; until it has them all, the tables are read (see `known`).
+//! Rows of the tables that were looked up lately are remembered (see `recent`).
 //!
 //! A start reads the log into memory from the batch on at which the tables end. So after a crash the store is the result
 //! of some prefix of the committed batches, each of them whole, and the prefix includes every batch that was reported
@@ -26,6 +27,7 @@ mod ingester;
 mod known;
 mod layout;
 mod options;
+mod recent;
 mod rows;
 mod shared;
 mod snapshots;
@@ -51,6 +53,7 @@ use self::ingester::Ingester;
 pub(crate) use self::layout::format_version;
 pub(crate) use self::layout::{format_record, is_readable};
 pub use self::options::DiskOptions;
+use self::recent::Recent;
 use self::shared::Shared;
 use self::snapshots::Stream;
 pub use self::snapshots::View;
@@ -86,6 +89,7 @@ pub struct DiskStore {
     frozen: VecDeque<Frozen>,
     tables: Tables,
     absent: Absent,
+    recent: Recent,
     segments: Arc<Segments>,
     /// The rows of the batch that is not committed yet, in the encoding of the log.
     rows: Vec<u8>,
@@ -158,6 +162,7 @@ impl DiskStore {
             frozen: VecDeque::new(),
             tables,
             absent: Absent::default(),
+            recent: Recent::default(),
             segments,
             rows: Vec::new(),
             committed_memory: 0,
@@ -306,10 +311,9 @@ impl DiskStore {
     /// Forgets the generations that the tables hold by now.
     fn forget(&mut self) {
         let applied = self.shared.applied();
-        while self.frozen.front().is_some_and(|frozen| frozen.last <= applied) {
-            if let Some(Frozen { generation, .. }) = self.frozen.pop_front() {
-                self.ingester.send(ingester::Work::Forget(generation));
-            }
+        while let Some(frozen) = self.frozen.pop_front_if(|frozen| frozen.last <= applied) {
+            self.recent.forget();
+            self.ingester.send(ingester::Work::Forget(frozen.generation));
         }
     }
 
@@ -319,7 +323,7 @@ impl DiskStore {
     }
 
     /// Calls `visit` with the value of a key, where there is one.
-    fn find(&self, table: Table, key: &[u8], visit: impl FnOnce(&[u8])) {
+    fn find(&self, table: Table, key: &[u8], mut visit: impl FnMut(&[u8])) {
         if self.shared.failure().is_some() {
             return;
         }
@@ -333,8 +337,17 @@ impl DiskStore {
             }
             return;
         }
-        match self.tables.get(table, key, hash) {
-            Ok(Some(value)) => visit(&value),
+        if self.tables.denies(table, hash) {
+            return self.absent.note(hash, table, key);
+        }
+        if self.recent.look(hash, table, key, &mut visit) {
+            return;
+        }
+        match self.tables.get(table, key) {
+            Ok(Some(value)) => {
+                self.recent.note(hash, table, key, &value);
+                visit(&value);
+            }
             Ok(None) => self.absent.note(hash, table, key),
             Err(error) => self.fail(table, &error),
         }

@@ -135,7 +135,7 @@ impl Reader<'_> {
             self.claimable_key(&request)?;
         }
         let NameRef { namespace, name } = request;
-        let free_at = self.kept_until(&namespace, &key, None);
+        let free_at = if holder.is_none() { self.kept_until(&namespace, &key, None) } else { None };
         let status = status.unwrap_or(if free_at.is_some() { NameStatus::Ending } else { NameStatus::Available });
         let registration = holder.as_ref().map(Registration::id);
         let since = holder.as_ref().map(|holder| Time::from(holder.accepted_at()));

@@ -430,6 +430,37 @@ enum Action {
     Scan { from: u8, to: Option<u8>, up: bool, most: usize },
 }
 
+/// Has the tables take over all that was written, and the store forget it.
+fn hand_over(opened: &mut Opened) {
+    let batch = opened.store.commit();
+    receive_snapshot(opened.store.snapshot(&View::default(), None)).unwrap();
+    opened.put(Table::Meta, "key", "value");
+    let last = opened.store.commit();
+    opened.settle(last.max(batch));
+    assert_eq!(opened.store.frozen.len(), 0);
+}
+
+#[test]
+fn a_row_of_the_tables_is_read_anew_once_they_have_another_one() {
+    let dir = TempDir::new().unwrap();
+    let mut opened = open(dir.path());
+    opened.put(Table::Names, "ada", "1");
+    hand_over(&mut opened);
+    let get = |opened: &Opened| opened.store.get(Table::Names, b"ada");
+    for _ in 0..2 {
+        assert_eq!(get(&opened).as_deref(), Some(&b"1"[..]));
+    }
+    opened.put(Table::Names, "ada", "2");
+    assert_eq!(get(&opened).as_deref(), Some(&b"2"[..]));
+    hand_over(&mut opened);
+    for _ in 0..2 {
+        assert_eq!(get(&opened).as_deref(), Some(&b"2"[..]));
+    }
+    opened.store.delete(Table::Names, b"ada");
+    hand_over(&mut opened);
+    assert_eq!(get(&opened), None);
+}
+
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         8 => (0..24_u8, any::<u8>()).prop_map(|(key, value)| Action::Put(key, value)),

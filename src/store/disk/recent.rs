@@ -1,0 +1,125 @@
+//! Remembers rows of the tables that were looked up lately. A look-up in the tables passes the filters, indexes and blocks of
+//! several files, which takes longer than all else that a node does for somebody who asks for a name.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::hash::Hash;
+use crate::store::Table;
+
+/// The number of rows that are remembered, and the size in bytes of the largest one: 20 MiB at most, and half of that as a
+/// rule. Guesses: what some ten thousand names need, which are asked for again and again.
+const REMEMBERED: usize = 1 << 16;
+const MOST_BYTES: usize = 256;
+
+/// Rows of the tables, as they were when a generation was forgotten last: whoever looks here has looked into the generations
+/// before.
+#[derive(Default, Debug)]
+pub(super) struct Recent {
+    slots: RefCell<Vec<Option<Row>>>,
+    /// The number of times that generations were forgotten.
+    forgotten: u32,
+}
+
+/// A row, and the count of [`Recent::forgotten`] from which it is.
+#[derive(Clone, Debug)]
+struct Row {
+    hash: Hash,
+    forgotten: u32,
+    table: Table,
+    /// The length of the key, which the value follows.
+    key: u16,
+    bytes: Arc<[u8]>,
+}
+
+impl Recent {
+    /// Calls `visit` with the value of a key, where it is remembered. Returns false where it is not.
+    pub(super) fn look(&self, hash: Hash, table: Table, key: &[u8], visit: impl FnOnce(&[u8])) -> bool {
+        let slots = self.slots.borrow();
+        let is_it = |row: &&Row| {
+            let is_same = (row.hash, row.table, row.forgotten) == (hash, table, self.forgotten);
+            is_same && row.bytes[..usize::from(row.key)] == *key
+        };
+        let Some(row) = slots.get(slot(hash)).and_then(Option::as_ref).filter(is_it) else { return false };
+        let (start, bytes) = (usize::from(row.key), Arc::clone(&row.bytes));
+        // Whoever visits a row may look up others.
+        drop(slots);
+        visit(&bytes[start..]);
+        true
+    }
+
+    /// Remembers a row of the tables.
+    pub(super) fn note(&self, hash: Hash, table: Table, key: &[u8], value: &[u8]) {
+        let bytes = key.len() + value.len();
+        if bytes > MOST_BYTES {
+            return;
+        }
+        let mut slots = self.slots.borrow_mut();
+        if slots.is_empty() {
+            slots.resize(REMEMBERED, None);
+        }
+        // A key is far shorter than the type allows.
+        let (key_length, bytes) = (key.len() as u16, [key, value].concat().into());
+        slots[slot(hash)] = Some(Row { hash, forgotten: self.forgotten, table, key: key_length, bytes });
+    }
+
+    /// Notes that the tables have new rows which are in no generation any more.
+    pub(super) fn forget(&mut self) {
+        self.forgotten = self.forgotten.wrapping_add(1);
+    }
+}
+
+fn slot(hash: Hash) -> usize {
+    hash.0 as usize % REMEMBERED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(recent: &Recent, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        let mut found = None;
+        let is_there = recent.look(Hash::of(Table::Names, key), table, key, |value| found = Some(value.to_vec()));
+        assert_eq!(is_there, found.is_some());
+        found
+    }
+
+    fn note(recent: &Recent, key: &[u8], value: &[u8]) {
+        recent.note(Hash::of(Table::Names, key), Table::Names, key, value);
+    }
+
+    #[test]
+    fn a_row_is_remembered_until_the_tables_have_new_ones() {
+        let mut recent = Recent::default();
+        assert_eq!(look(&recent, Table::Names, b"alice"), None);
+        note(&recent, b"alice", b"1");
+        note(&recent, b"bob", b"");
+        assert_eq!(look(&recent, Table::Names, b"alice").as_deref(), Some(&b"1"[..]));
+        assert_eq!(look(&recent, Table::Names, b"bob").as_deref(), Some(&b""[..]));
+        assert_eq!(look(&recent, Table::Registrations, b"alice"), None, "the same key of another table");
+        assert_eq!(look(&recent, Table::Names, b"alice1"), None);
+        recent.forget();
+        assert_eq!(look(&recent, Table::Names, b"alice"), None);
+        note(&recent, b"alice", b"2");
+        assert_eq!(look(&recent, Table::Names, b"alice").as_deref(), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn large_rows_are_not_remembered() {
+        let recent = Recent::default();
+        note(&recent, b"key", &[1; MOST_BYTES - 3]);
+        assert!(look(&recent, Table::Names, b"key").is_some());
+        note(&recent, b"yek", &[1; MOST_BYTES - 2]);
+        assert_eq!(look(&recent, Table::Names, b"yek"), None);
+    }
+
+    #[test]
+    fn who_visits_a_row_may_look_up_others() {
+        let recent = Recent::default();
+        note(&recent, b"alice", b"1");
+        let hash = Hash::of(Table::Names, b"alice");
+        let is_there = recent.look(hash, Table::Names, b"alice", |_| note(&recent, b"alice", b"2"));
+        assert!(is_there);
+        assert_eq!(look(&recent, Table::Names, b"alice").as_deref(), Some(&b"2"[..]));
+    }
+}
