@@ -16,7 +16,8 @@ const MOST_BYTES: usize = 256;
 /// before.
 #[derive(Default, Debug)]
 pub(super) struct Recent {
-    slots: RefCell<Vec<Option<Row>>>,
+    /// Two rows for each place, the one that was noted last before the other.
+    pairs: RefCell<Vec<[Option<Row>; 2]>>,
     /// The number of times that generations were forgotten.
     forgotten: u32,
 }
@@ -35,15 +36,15 @@ struct Row {
 impl Recent {
     /// Calls `visit` with the value of a key, where it is remembered. Returns false where it is not.
     pub(super) fn look(&self, hash: Hash, table: Table, key: &[u8], visit: impl FnOnce(&[u8])) -> bool {
-        let slots = self.slots.borrow();
+        let pairs = self.pairs.borrow();
         let is_it = |row: &&Row| {
             let is_same = (row.hash, row.table, row.forgotten) == (hash, table, self.forgotten);
             is_same && row.bytes[..usize::from(row.key)] == *key
         };
-        let Some(row) = slots.get(slot(hash)).and_then(Option::as_ref).filter(is_it) else { return false };
+        let Some(row) = pairs.get(place(hash)).into_iter().flatten().flatten().find(is_it) else { return false };
         let (start, bytes) = (usize::from(row.key), Arc::clone(&row.bytes));
         // Whoever visits a row may look up others.
-        drop(slots);
+        drop(pairs);
         visit(&bytes[start..]);
         true
     }
@@ -54,13 +55,14 @@ impl Recent {
         if bytes > MOST_BYTES {
             return;
         }
-        let mut slots = self.slots.borrow_mut();
-        if slots.is_empty() {
-            slots.resize(REMEMBERED, None);
+        let mut pairs = self.pairs.borrow_mut();
+        if pairs.is_empty() {
+            pairs.resize_with(REMEMBERED / 2, Default::default);
         }
         // A key is far shorter than the type allows.
         let (key_length, bytes) = (key.len() as u16, [key, value].concat().into());
-        slots[slot(hash)] = Some(Row { hash, forgotten: self.forgotten, table, key: key_length, bytes });
+        let [latest, other] = &mut pairs[place(hash)];
+        *other = latest.replace(Row { hash, forgotten: self.forgotten, table, key: key_length, bytes });
     }
 
     /// Notes that the tables have new rows which are in no generation any more.
@@ -69,8 +71,8 @@ impl Recent {
     }
 }
 
-fn slot(hash: Hash) -> usize {
-    hash.0 as usize % REMEMBERED
+fn place(hash: Hash) -> usize {
+    hash.0 as usize % (REMEMBERED / 2)
 }
 
 #[cfg(test)]
@@ -102,6 +104,17 @@ mod tests {
         assert_eq!(look(&recent, Table::Names, b"alice"), None);
         note(&recent, b"alice", b"2");
         assert_eq!(look(&recent, Table::Names, b"alice").as_deref(), Some(&b"2"[..]));
+    }
+
+    #[test]
+    fn of_many_rows_for_one_place_the_last_two_are_remembered() {
+        let recent = Recent::default();
+        let hash = Hash::of(Table::Names, b"1");
+        for key in [b"1", b"2", b"3"] {
+            recent.note(hash, Table::Names, key, b"");
+        }
+        let is_there = |key| recent.look(hash, Table::Names, key, |_| {});
+        assert_eq!([is_there(b"1"), is_there(b"2"), is_there(b"3")], [false, true, true]);
     }
 
     #[test]
