@@ -55,7 +55,7 @@ pub fn set(plan: &mut Plan, canary: Canary) {
 }
 
 fn claimed<'a>(mut ops: impl Iterator<Item = &'a Op>, canary: Canary) -> bool {
-    ops.any(|op| match &op.body {
+    ops.any(|op| match op.body() {
         Body::Name(NameOp::Register(register)) => {
             register.claims.iter().any(|claim| claim.key.as_str() == canary.name())
         }

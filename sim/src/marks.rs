@@ -200,7 +200,7 @@ impl Marks {
         }
         let mut setters: BTreeMap<&String, BTreeSet<NodeId>> = BTreeMap::new();
         for op in world.books.ledger.ops() {
-            if let Body::Name(NameOp::Namespace { namespace, .. }) = &op.body {
+            if let Body::Name(NameOp::Namespace { namespace, .. }) = op.body() {
                 setters.entry(namespace).or_default().insert(op.node);
             }
         }
@@ -212,7 +212,7 @@ impl Marks {
     }
 
     fn extensions(&mut self, verdicts: &Verdicts, world: &World) {
-        let extends = |op: &Op| match &op.body {
+        let extends = |op: &Op| match op.body() {
             Body::Name(NameOp::Extend { registration, expires }) => Some((*registration, (op.stamp(), *expires))),
             _ => None,
         };
@@ -238,7 +238,7 @@ impl Marks {
         let mut sponsors = BTreeSet::new();
         let mut twice = false;
         for op in world.books.ledger.ops() {
-            if let Body::Member(MemberOp::Admit { node, .. }) = &op.body {
+            if let Body::Member(MemberOp::Admit { node, .. }) = op.body() {
                 twice |= !sponsors.insert(*node);
             }
         }

@@ -59,7 +59,7 @@ pub fn judge<'a>(ops: impl IntoIterator<Item = &'a Op>, time: Hlc) -> Verdicts {
     let ordered: BTreeMap<Stamp, &Op> = ops.into_iter().map(|op| (op.stamp(), op)).collect();
     let mut model = Model::default();
     for (stamp, op) in &ordered {
-        match &op.body {
+        match op.body() {
             Body::Name(NameOp::Register(register)) => model.register(*stamp, register),
             Body::Name(NameOp::Activate { registration }) => model.activate(*registration, stamp.hlc),
             Body::Name(NameOp::Extend { registration, expires }) => model.extend(*registration, stamp.hlc, *expires),

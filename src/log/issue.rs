@@ -45,7 +45,7 @@ impl Log {
 
     fn enter(&mut self, op: &Op) {
         self.frontiers.applied(op);
-        if op.body.is_membership() {
+        if op.body().is_membership() {
             let frontiers = &self.frontiers;
             self.membership.add(op.clone(), &|node| frontiers.here(node));
             self.membership_changed();

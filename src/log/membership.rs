@@ -65,7 +65,7 @@ impl Membership {
     }
 
     fn enter(&mut self, op: Op) {
-        if let Body::Member(MemberOp::Freeze { node, seq, held, .. }) = op.body {
+        if let Body::Member(MemberOp::Freeze { node, seq, held, .. }) = *op.body() {
             if op.node == self.me {
                 self.held.entry(node).or_insert(held);
             }
@@ -92,7 +92,7 @@ impl Membership {
         let mut barred = Barred::default();
         let mut bans: BTreeMap<NodeId, (Stamp, bool)> = BTreeMap::new();
         for op in self.ops.values().filter(|op| self.derived.counts(op)) {
-            match op.body {
+            match *op.body() {
                 Body::Member(MemberOp::Spend { token }) => *barred.spent.entry(token).or_default() += 1,
                 Body::Member(MemberOp::Ban { node, banned }) => {
                     let last = bans.entry(node).or_default();
@@ -177,7 +177,7 @@ impl Membership {
     /// Returns the number of a node's `Depart` op; none where it has not departed.
     pub(crate) fn departed(&self, node: NodeId) -> Option<Seq> {
         let (_, last) = self.ops.range((node, 0)..=(node, Seq::MAX)).next_back()?;
-        (last.body == Body::Member(MemberOp::Depart)).then_some(last.seq)
+        (*last.body() == Body::Member(MemberOp::Depart)).then_some(last.seq)
     }
 
     /// Returns true where a node went out by its own `Depart`, and not by an eviction that cut its log before that op.
@@ -278,7 +278,7 @@ impl Membership {
     /// returned. Also nodes that have departed, where some member froze them before it knew of the departure, because
     /// that member waits for the freezes of all that stay.
     fn unfrozen(&self) -> BTreeSet<NodeId> {
-        let early = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match op.body {
+        let early = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match *op.body() {
             Body::Member(MemberOp::Freeze { node, seq, .. }) => {
                 self.cut(node).filter(|cut| seq < cut.seq).map(|_| node)
             }
@@ -293,7 +293,7 @@ impl Membership {
     /// op, because a decided cut may rest on cuts that others declared: a node that knew one without the other would
     /// decide differently.
     fn undeclared(&self) -> BTreeMap<NodeId, Cut> {
-        let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| &op.body);
+        let own = self.ops.range((self.me, 0)..=(self.me, Seq::MAX)).map(|(_, op)| op.body());
         let declared: BTreeSet<NodeId> = own
             .filter_map(|body| match body {
                 Body::Member(MemberOp::Evict { cuts }) => Some(cuts.keys().copied()),
@@ -309,7 +309,7 @@ impl Membership {
     /// Returns the admissions by members: the admitted node, and the origin and number of the `Admit`.
     pub(crate) fn admissions(&self) -> impl Iterator<Item = (NodeId, NodeId, Seq)> + '_ {
         let by_members = self.ops.values().filter(|op| self.is_member(op.node) && self.derived.counts(op));
-        by_members.filter_map(|op| match op.body {
+        by_members.filter_map(|op| match *op.body() {
             Body::Member(MemberOp::Admit { node }) => Some((node, op.node, op.seq)),
             _ => None,
         })
@@ -318,7 +318,7 @@ impl Membership {
     /// Returns the settings of a cluster that was founded with these. Of several changes of one setting the one with
     /// the greatest stamp counts.
     pub(crate) fn settings(&self, founded_with: Option<Settings>) -> Settings {
-        let changes = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match &op.body {
+        let changes = self.ops.values().filter(|op| self.derived.counts(op)).filter_map(|op| match op.body() {
             Body::Member(MemberOp::Configure { settings }) => Some((op.stamp(), settings)),
             _ => None,
         });

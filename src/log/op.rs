@@ -1,6 +1,7 @@
 //! Operations: the entries of the logs.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -17,7 +18,7 @@ pub type TokenNonce = [u8; 16];
 
 /// An operation: one entry of a node's gap-free log. Its origin encodes it once, and it keeps these bytes: the hash is
 /// over them, and the logs and the messages to all peers carry them unchanged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Op {
     /// The origin: the node that issued it.
     pub node: NodeId,
@@ -27,18 +28,45 @@ pub struct Op {
     pub hlc: Hlc,
     /// The hash of the origin's log up to and with this op.
     pub chain: Chain,
-    /// Its content. It is not changed in place: see [`Op::saying`].
-    pub body: Body,
+    /// Its content, once somebody has read it.
+    body: OnceLock<Body>,
     /// The encoding of all fields but the hash.
     encoded: Encoded,
 }
+
+/// Ops are equal where their hashes and their bytes are.
+impl PartialEq for Op {
+    fn eq(&self, other: &Self) -> bool {
+        (self.chain, &self.encoded) == (other.chain, &other.encoded)
+    }
+}
+
+impl Eq for Op {}
 
 impl Op {
     /// Makes the next op of a log whose hash so far is `after`.
     #[must_use]
     pub fn new(node: NodeId, seq: Seq, hlc: Hlc, after: Chain, body: Body) -> Self {
         let encoded = Encoded::of(&(node, seq, hlc, &body));
-        Self { node, seq, hlc, chain: after.then(encoded.bytes()), body, encoded }
+        Self { node, seq, hlc, chain: after.then(encoded.bytes()), body: body.into(), encoded }
+    }
+
+    /// Returns its content. It is not changed in place: see [`Op::saying`].
+    ///
+    /// # Panics
+    /// Where the op is from a store, and the bytes are no content. The checksums of the store rule that out.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        self.body.get_or_init(|| read(&self.encoded))
+    }
+
+    /// Returns its content and drops the rest.
+    ///
+    /// # Panics
+    /// As for [`Op::body`].
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        self.body.into_inner().unwrap_or_else(|| read(&self.encoded))
     }
 
     /// Returns true where the op continues a log whose hash so far is `after`.
@@ -53,7 +81,7 @@ impl Op {
     pub fn saying(self, body: Body) -> Self {
         let Self { node, seq, hlc, chain, .. } = self;
         let encoded = Encoded::of(&(node, seq, hlc, &body));
-        Self { node, seq, hlc, chain, body, encoded }
+        Self { node, seq, hlc, chain, body: body.into(), encoded }
     }
 
     /// Returns the length of its encoding in bytes.
@@ -79,8 +107,31 @@ impl Serialize for Op {
 impl<'de> Deserialize<'de> for Op {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (chain, encoded) = <(Chain, Encoded)>::deserialize(deserializer)?;
-        let (node, seq, hlc, body) = codec::decode(encoded.bytes()).map_err(de::Error::custom)?;
-        Ok(Self { node, seq, hlc, chain, body, encoded })
+        let (node, seq, hlc, body): Fields = codec::decode(encoded.bytes()).map_err(de::Error::custom)?;
+        Ok(Self { node, seq, hlc, chain, body: body.into(), encoded })
+    }
+}
+
+/// What is encoded of an op.
+type Fields = (NodeId, Seq, Hlc, Body);
+
+/// Reads the content of an op from a store.
+fn read(encoded: &Encoded) -> Body {
+    match codec::decode::<Fields>(encoded.bytes()) {
+        Ok((.., body)) => body,
+        Err(error) => panic!("a stored op is not what was written: {error}"),
+    }
+}
+
+/// An op from this node's own store. Its content is decoded when somebody reads it, and who only passes the op on never
+/// does.
+pub(crate) struct Stored(pub(crate) Op);
+
+impl<'de> Deserialize<'de> for Stored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (chain, encoded) = <(Chain, Encoded)>::deserialize(deserializer)?;
+        let (node, seq, hlc) = codec::decode_start(encoded.bytes()).map_err(de::Error::custom)?;
+        Ok(Self(Op { node, seq, hlc, chain, body: OnceLock::new(), encoded }))
     }
 }
 
@@ -182,7 +233,15 @@ mod tests {
             let ops = vec![op.clone(), other];
             let read: Vec<Op> = codec::decode(&codec::encode(&ops)).expect("ops are data");
             prop_assert_eq!(&read, &ops);
-            let next = Op::new(op.node, op.seq.wrapping_add(1), op.hlc, op.chain, op.body);
+            let stored: Vec<Stored> = codec::decode(&codec::encode(&ops)).expect("ops are data");
+            for (Stored(stored), op) in stored.into_iter().zip(&ops) {
+                let header = |op: &Op| (op.node, op.seq, op.hlc, op.chain);
+                prop_assert_eq!((&stored, header(&stored)), (op, header(op)));
+                prop_assert_eq!(stored.body.get(), None);
+                prop_assert_eq!(stored.body(), op.body());
+                prop_assert_eq!(stored.into_body(), op.body().clone());
+            }
+            let next = Op::new(op.node, op.seq.wrapping_add(1), op.hlc, op.chain, op.body().clone());
             let sent: Op = codec::decode(&codec::encode(&next)).expect("an op is data");
             prop_assert!(sent.continues(op.chain) && !sent.continues(Chain::EMPTY) || op.chain == Chain::EMPTY);
             prop_assert!(codec::encode(&next).len() <= next.encoded_len() + 9, "with the length of its bytes");

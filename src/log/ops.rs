@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::clock::{Hlc, Millis, NodeId};
 use crate::log::chain::Chain;
-use crate::log::op::{Op, Seq};
+use crate::log::op::{Op, Seq, Stored};
 use crate::store::schema::{self, Found, LogKey, Rows, Span};
 use crate::store::{Direction, Store};
 
@@ -33,7 +33,7 @@ impl LogBuffer {
                 schema::Log::put(store, LogKey { origin: *origin, seq: chunk[0].seq }, chunk);
             }
             // Membership ops are few, and stay when the rest has left the log.
-            for op in ops.iter().filter(|op| op.body.is_membership()) {
+            for op in ops.iter().filter(|op| op.body().is_membership()) {
                 schema::Membership::put(store, LogKey { origin: *origin, seq: op.seq }, op);
             }
         }
@@ -53,7 +53,8 @@ pub(crate) fn read(
     let before = Span::<schema::Log>::of(origin).up_to(wanted);
     let begins = schema::Log::first(store, &before, Direction::Down, |chunk| chunk.key()).unwrap_or(wanted);
     schema::Log::scan(store, &Span::<schema::Log>::of(origin).and_from(begins), Direction::Up, &mut |chunk| {
-        chunk.row().into_iter().filter(|op| op.seq >= seq).try_for_each(&mut *visit)
+        let ops: Vec<Stored> = chunk.row_as();
+        ops.into_iter().map(|Stored(op)| op).filter(|op| op.seq >= seq).try_for_each(&mut *visit)
     });
 }
 

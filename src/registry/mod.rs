@@ -280,11 +280,11 @@ impl Writer<'_> {
 
     /// Applies the next op of a log, and does what follows from it at once.
     pub(crate) fn apply(&mut self, op: &Op) -> Effects {
-        let effects = match &op.body {
+        let effects = match op.body() {
             Body::Name(said) => self.registry.lattice.apply(self.store, op.stamp(), op.seq, said),
             Body::Member(_) => Effects::default(),
         };
-        if let Body::Name(NameOp::Namespace { namespace, .. }) = &op.body {
+        if let Body::Name(NameOp::Namespace { namespace, .. }) = op.body() {
             self.note_private(namespace);
         }
         self.registry.verdicts.applied(op);

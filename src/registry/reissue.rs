@@ -92,7 +92,7 @@ impl Reader<'_> {
             VoidedOp::Rejected(registration, _) => return Some(*registration),
             VoidedOp::Again(..) => return None,
         };
-        let Body::Name(NameOp::Register(register)) = op.body else { return None };
+        let Body::Name(NameOp::Register(register)) = op.into_body() else { return None };
         // A number that is never decided makes its status pending.
         let mut registration = Registration::new(stamp, Seq::MAX, Arc::unwrap_or_clone(register));
         registration.extensions = self.registry.reissue.extended.get(&stamp).cloned().unwrap_or_default();
@@ -128,7 +128,7 @@ impl Writer<'_> {
         });
         for op in planted!(registry::void(void)) {
             let stamp = op.stamp();
-            let entry = match op.body.clone() {
+            let entry = match op.body().clone() {
                 Body::Name(NameOp::Register(mut register)) => {
                     Arc::make_mut(&mut register).id.get_or_insert(id_of_stamp(stamp));
                     let registration = Registration::load(self.store, stamp);
@@ -157,7 +157,7 @@ impl Writer<'_> {
                 VoidedOp::Open(op) => {
                     self.registry.reissue.open = true;
                     self.registry.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
-                    if let Body::Name(NameOp::Extend { registration, expires }) = op.body {
+                    if let Body::Name(NameOp::Extend { registration, expires }) = *op.body() {
                         self.registry.reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
@@ -183,7 +183,7 @@ impl Writer<'_> {
 
 /// Returns the id under which clients know a void `Register` op.
 fn id_of(op: &Op) -> Option<Uuid> {
-    match &op.body {
+    match op.body() {
         Body::Name(NameOp::Register(register)) => register.id,
         _ => None,
     }

@@ -33,7 +33,7 @@ enum What {
 
 impl What {
     fn of(op: &Op) -> Self {
-        let Body::Name(said) = &op.body else { return Self::Other };
+        let Body::Name(said) = op.body() else { return Self::Other };
         match said {
             NameOp::Register(register) => Self::Register { replaces: register.replaces.is_some() },
             NameOp::Activate { registration } => Self::Activate(*registration),
@@ -112,7 +112,7 @@ impl Verdicts {
     /// Notes an op that was just applied.
     pub(crate) fn applied(&mut self, op: &Op) {
         self.wait_for(op);
-        if let Body::Name(NameOp::Register(register)) = &op.body
+        if let Body::Name(NameOp::Register(register)) = op.body()
             && let Some(expires) = register.expires
         {
             self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));

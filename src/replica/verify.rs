@@ -200,7 +200,7 @@ impl<S: Store> Check<'_, S> {
             check.wrong_unless(right, Fault::Log, || format!("{found} begins elsewhere"));
             for op in ops {
                 check.op(&op, &mut logs);
-                if op.body.is_membership() {
+                if op.body().is_membership() {
                     membership.insert((op.node, op.seq), op);
                 }
             }
@@ -346,7 +346,7 @@ impl<S: Store> Check<'_, S> {
         self.each::<schema::Log>(|check, found| {
             // Chunks that cannot be read are reported elsewhere.
             for op in found.decode().unwrap_or_default() {
-                let Body::Name(NameOp::Namespace { namespace, rules }) = &op.body else { continue };
+                let Body::Name(NameOp::Namespace { namespace, rules }) = op.body() else { continue };
                 let kept = schema::Namespaces::try_get(check.store, namespace);
                 let right = kept.is_some_and(|kept| match kept.stamp.cmp(&op.stamp()) {
                     Ordering::Less => false,
@@ -373,7 +373,7 @@ impl<S: Store> Check<'_, S> {
         self.each::<schema::Log>(|check, found| {
             // Chunks that cannot be read are reported elsewhere.
             for op in found.decode().unwrap_or_default() {
-                let (id, said) = match &op.body {
+                let (id, said) = match op.body() {
                     Body::Name(NameOp::Webhook { id, hook }) => {
                         let hook = hook.as_deref().cloned();
                         (id, Webhook { stamp: op.stamp(), seq: op.seq, hook, stop: None })
@@ -415,7 +415,7 @@ impl<S: Store> Check<'_, S> {
         let former = former.unwrap_or_default();
         self.each::<schema::Membership>(|check, found| {
             let Some(op) = check.read(&found) else { return };
-            let named = found.is_at(LogKey { origin: op.node, seq: op.seq }) && op.body.is_membership();
+            let named = found.is_at(LogKey { origin: op.node, seq: op.seq }) && op.body().is_membership();
             check.wrong_unless(named, Fault::Membership, || format!("{found} is another op"));
             let right = match ops.remove(&(op.node, op.seq)) {
                 Some(logged) => logged == op,

@@ -60,7 +60,7 @@ impl Check for Availability {
             Seen::Started(host) => self.clocks.forget(*host),
             Seen::Turn(host) => self.reads(world, *host),
             Seen::Writes { host, ops } => {
-                let registers = ops.iter().filter(|op| matches!(op.body, Body::Name(NameOp::Register(_))));
+                let registers = ops.iter().filter(|op| matches!(op.body(), Body::Name(NameOp::Register(_))));
                 for op in registers.filter(|op| op.node == world.machines[*host].node) {
                     if must_be_off(world, *host) {
                         self.hosts.entry(*host).or_default().too_bold.insert(op.stamp(), world.now);

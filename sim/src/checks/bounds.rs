@@ -133,11 +133,11 @@ fn come_and_go(world: &mut World, host: Host, round: u64) -> Checked {
 impl Living {
     fn of(world: &World, verdicts: &Verdicts) -> Self {
         let all: Vec<&Op> = world.books.ledger.all_ops().collect();
-        let registers = all.iter().filter_map(|op| match &op.body {
+        let registers = all.iter().filter_map(|op| match op.body() {
             Body::Name(NameOp::Register(register)) => Some(register),
             _ => None,
         });
-        let admitted = all.iter().filter_map(|op| match &op.body {
+        let admitted = all.iter().filter_map(|op| match op.body() {
             Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
@@ -153,7 +153,7 @@ impl Living {
         };
         Self {
             nodes: nodes.len(),
-            membership_ops: all.iter().filter(|op| op.body.is_membership()).count(),
+            membership_ops: all.iter().filter(|op| op.body().is_membership()).count(),
             registrations: registers.clone().count(),
             remembered: verdicts.fates.values().filter(|fate| lasts(fate)).count(),
             names: registers

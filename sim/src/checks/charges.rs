@@ -71,7 +71,7 @@ impl Charges {
 
 /// Returns the registration that an op may close.
 fn closes(op: &Op) -> Option<Stamp> {
-    match &op.body {
+    match op.body() {
         Body::Name(NameOp::Activate { registration }) | Body::Name(NameOp::Erase { registration }) => {
             Some(*registration)
         }

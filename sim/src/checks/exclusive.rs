@@ -69,7 +69,7 @@ impl Exclusive {
     fn check<'a>(&self, ops: impl Iterator<Item = &'a Op> + Clone, verdicts: &Verdicts) -> Checked {
         // A rename that lost ended no claim.
         let lost = |op: &Op| {
-            matches!(&op.body, Body::Name(NameOp::Register(_)))
+            matches!(op.body(), Body::Name(NameOp::Register(_)))
                 && !verdicts.fates.get(&op.stamp()).is_some_and(|f| f.won)
         };
         let ops = ops.filter(|op| !lost(op));
@@ -121,7 +121,8 @@ impl Check for Exclusive {
         match what {
             Seen::Watermark { watermark, .. } => self.watermark(*watermark),
             Seen::Final { host, stamp, status: Status::Confirmed, .. } => {
-                if let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(*stamp).map(|op| &op.body) {
+                if let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(*stamp).map(|op| op.body())
+                {
                     if is_respelling(register) {
                         marks.mark("a holder spells its name otherwise");
                     }
@@ -154,7 +155,7 @@ fn has_ended<'a>(
     ops: impl Iterator<Item = &'a Op> + Clone,
 ) -> bool {
     let is_place = |namespace: &str, key: &str| (namespace, key) == (&place.0, &place.1);
-    let ends = |op: &Op| match &op.body {
+    let ends = |op: &Op| match op.body() {
         Body::Name(NameOp::Release(end)) => end.registration == claim && is_place(&end.namespace, &end.key),
         Body::Name(NameOp::Erase { registration }) => *registration == claim,
         Body::Name(NameOp::Register(register)) => {
@@ -170,12 +171,12 @@ fn has_ended<'a>(
 
 /// Returns when a reservation ended by these ops; none where it was activated, or is not a reservation.
 fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option<Hlc> {
-    let mut end = ops.clone().find_map(|op| match &op.body {
+    let mut end = ops.clone().find_map(|op| match op.body() {
         Body::Name(NameOp::Register(register)) if op.stamp() == claim => register.expires,
         _ => None,
     })?;
     // Extensions count in the order of their timestamps, and one that comes after the end is too late.
-    let extends = |op: &Op| match &op.body {
+    let extends = |op: &Op| match op.body() {
         Body::Name(NameOp::Extend { registration, expires }) if *registration == claim => Some((op.hlc, *expires)),
         _ => None,
     };
@@ -186,7 +187,7 @@ fn expiry<'a>(claim: Stamp, ops: impl Iterator<Item = &'a Op> + Clone) -> Option
         }
     }
     let activated = |op: &Op| {
-        matches!(&op.body, Body::Name(NameOp::Activate { registration }) if *registration == claim) && op.hlc < end
+        matches!(op.body(), Body::Name(NameOp::Activate { registration }) if *registration == claim) && op.hlc < end
     };
     (!ops.clone().any(activated)).then_some(end)
 }

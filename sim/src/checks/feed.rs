@@ -74,7 +74,7 @@ fn is_right(world: &World, host: Host, event: &Event) -> Checked {
 fn is_reused(world: &World, id: Uuid, stamp: Stamp) -> bool {
     let long_before = |op: &Op| {
         stamp.hlc.millis().since(op.hlc.millis()) > ID_WINDOW
-            && matches!(&op.body, Body::Name(NameOp::Register(register)) if register.id == Some(id))
+            && matches!(op.body(), Body::Name(NameOp::Register(register)) if register.id == Some(id))
     };
     world.books.ledger.all_ops().any(long_before)
 }

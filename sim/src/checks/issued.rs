@@ -42,13 +42,13 @@ impl Check for Issued {
             // Ops that are received in the same step may have arrived after these were issued.
             Seen::Writes { host, ops } if !world.machines[*host].is_old() => {
                 let mut own = ops.iter().filter(|op| op.node == world.machines[*host].node);
-                return own.try_for_each(|op| match &op.body {
+                return own.try_for_each(|op| match op.body() {
                     Body::Member(MemberOp::Admit { node }) => judge_admission(world, *host, op, *node, &self.clocks),
                     _ => Ok(()),
                 });
             }
             Seen::Issued { host, ops } if !world.machines[*host].is_old() => {
-                return ops.iter().try_for_each(|op| match &op.body {
+                return ops.iter().try_for_each(|op| match op.body() {
                     Body::Member(MemberOp::Freeze { node, .. }) => judge_freeze(world, *host, op, *node),
                     Body::Member(MemberOp::Evict { cuts }) => {
                         judge_eviction(world, *host, &cuts.keys().copied().collect())
@@ -131,8 +131,9 @@ fn judge_eviction(world: &World, host: Host, whom: &BTreeSet<NodeId>) -> Checked
         world.books.roll.freezes(&world.books.ledger, host).map(|(by, _, node)| (by, node)).collect();
     // The freeze may be an op of another copy of that member's directory, which the roll does not know.
     let beside = |by: NodeId, node: NodeId| {
-        let freezes =
-            |op: &Op| op.node == by && matches!(op.body, Body::Member(MemberOp::Freeze { node: of, .. }) if of == node);
+        let freezes = |op: &Op| {
+            op.node == by && matches!(*op.body(), Body::Member(MemberOp::Freeze { node: of, .. }) if of == node)
+        };
         world.books.ledger.all_ops().any(freezes)
     };
     let has_frozen = |by: NodeId, node: NodeId| {

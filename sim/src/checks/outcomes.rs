@@ -46,7 +46,7 @@ fn same_everywhere(world: &World, host: Host, id: Uuid, stamp: Stamp, status: St
 
 impl Outcomes {
     fn wins(&mut self, world: &World, stamp: Stamp) -> Checked {
-        let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(stamp).map(|op| &op.body) else {
+        let Some(Body::Name(NameOp::Register(register))) = world.books.ledger.op(stamp).map(|op| op.body()) else {
             return broken("final", format!("{stamp} is confirmed, but nobody issued it"));
         };
         for claim in &register.claims {

@@ -75,7 +75,7 @@ impl Secrets {
     /// Judges an op that a node writes. Its own ops must not have a name that it knows to be private; but a claim that
     /// was plain before an eviction made it void may be issued anew as plain.
     fn wrote(&mut self, op: &Op, own: bool, disk: &Disk) -> Checked {
-        let Body::Name(NameOp::Register(register)) = &op.body else { return Ok(()) };
+        let Body::Name(NameOp::Register(register)) = op.body() else { return Ok(()) };
         if register.claims.iter().any(|claim| claim.namespace == VAULT && !claim.name.is_empty()) {
             let knows = Namespace::load(disk.durable(), VAULT).is_some_and(|known| known.rules.is_private());
             if self.texts.insert(register.metadata.clone()) && own && knows {

@@ -164,7 +164,7 @@ fn event_words(event: EventType) -> (&'static str, &'static str) {
 
 fn op_row(at: Micros, op: &Op) -> OpRow {
     let host = |node: &NodeId| format!("host {}", host_of(*node));
-    let (kind, label, about) = match &op.body {
+    let (kind, label, about) = match op.body() {
         Body::Name(NameOp::Register(register)) => {
             let names: Vec<_> = register.claims.iter().map(|claim| claim.key.as_str()).collect();
             ("register", names.join("+"), Some(op.stamp()))

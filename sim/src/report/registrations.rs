@@ -16,7 +16,7 @@ pub(super) fn of(world: &World, picture: &Picture) -> Vec<Registration> {
     let watermarks = world.machines.iter().filter_map(|machine| machine.replica()).map(|r| r.watermark());
     let verdicts = oracle::judge(world.books.ledger.ops(), watermarks.min().unwrap_or(Hlc::ZERO));
     let ops: BTreeMap<Stamp, &Op> = picture.ops.iter().map(|row| (row.op.stamp(), &row.op)).collect();
-    let registers = ops.iter().filter_map(|(stamp, op)| match &op.body {
+    let registers = ops.iter().filter_map(|(stamp, op)| match op.body() {
         Body::Name(NameOp::Register(register)) => Some((*stamp, register)),
         _ => None,
     });

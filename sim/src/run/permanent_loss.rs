@@ -233,7 +233,7 @@ impl Core {
     /// Returns the greatest timestamp that a lost member has promised or used. For a member that said nothing it is
     /// that of its admission.
     fn limit(&self, world: &World, node: NodeId, ops: &[&Op]) -> Hlc {
-        let words = ops.iter().filter(|op| match &op.body {
+        let words = ops.iter().filter(|op| match op.body() {
             _ if op.node == node => true,
             Body::Member(MemberOp::Admit { node: admitted }) => *admitted == node,
             _ => false,

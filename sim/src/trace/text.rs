@@ -53,7 +53,7 @@ impl fmt::Display for Note {
 
 /// Describes an op in a few words.
 pub(super) fn op_text(op: &Op) -> String {
-    let what = match &op.body {
+    let what = match op.body() {
         Body::Name(NameOp::Register(register)) => {
             let names: Vec<_> = register.claims.iter().map(|claim| claim.key.as_str()).collect();
             format!("register {}", names.join("+"))

@@ -138,7 +138,7 @@ fn forged_op(world: &World, of: NodeId, body: &Forged, made_up: bool, wall: Mill
             Body::Name(NameOp::Register(register.into()))
         }
         Forged::Release => {
-            let registrations = world.books.ledger.ops().filter_map(|op| match &op.body {
+            let registrations = world.books.ledger.ops().filter_map(|op| match op.body() {
                 Body::Name(NameOp::Register(register)) => Some((op.stamp(), register.claims.first()?)),
                 _ => None,
             });

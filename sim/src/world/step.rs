@@ -83,7 +83,7 @@ fn wrote(world: &mut World, host: Host, batch: Batch, writes: Vec<Write>, waterm
         world.books.ledger.wrote(host, op.node == node, is_old, op);
         world.see(&Seen::Took { host, op })?;
     }
-    let membership = ops.iter().any(|op| op.body.is_membership()) || (ops.is_empty() && !given.is_empty());
+    let membership = ops.iter().any(|op| op.body().is_membership()) || (ops.is_empty() && !given.is_empty());
     world.books.ledger.given(host, given);
     if membership {
         world.members_changed(host);

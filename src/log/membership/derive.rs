@@ -82,7 +82,7 @@ fn admit(derived: &mut Derivation, ops: &Ops) {
     loop {
         let mut admitted: BTreeMap<NodeId, Stamp> = BTreeMap::new();
         for op in ops.values().filter(|op| derived.counts(op)) {
-            if let Body::Member(MemberOp::Admit { node }) = &op.body {
+            if let Body::Member(MemberOp::Admit { node }) = op.body() {
                 let stamp = op.stamp();
                 admitted.entry(*node).and_modify(|first| *first = stamp.min(*first)).or_insert(stamp);
             }
@@ -111,7 +111,7 @@ fn adopt(derived: &mut Derivation, ops: &Ops, logs: Logs<'_>) -> bool {
     // The last member of which a declaration waits for ops. The ops are in the order of the members and of their logs.
     let mut waits = None;
     for op in ops.values().filter(|op| derived.counts(op)) {
-        match &op.body {
+        match op.body() {
             Body::Member(MemberOp::Evict { cuts }) => {
                 let counts = |(node, cut): &(&NodeId, &Cut)| {
                     let known = derived.cuts.get(node);
@@ -155,7 +155,7 @@ type Freezes = BTreeMap<NodeId, BTreeMap<NodeId, Freeze>>;
 fn evict(derived: &mut Derivation, ops: &Ops) -> Option<BTreeMap<NodeId, Cut>> {
     let (mut freezes, mut retired) = (Freezes::new(), BTreeSet::new());
     for op in ops.values().filter(|op| derived.counts(op)) {
-        match op.body {
+        match *op.body() {
             Body::Member(MemberOp::Freeze { node, seq, chain, held, forked }) if !derived.cuts.contains_key(&node) => {
                 // Of several freezes by one node the latest counts, because the node has taken more ops since.
                 freezes.entry(node).or_default().insert(op.node, Freeze { upto: Cut { seq, chain }, held, forked });

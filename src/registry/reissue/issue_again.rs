@@ -47,7 +47,7 @@ impl Reader<'_> {
 
     fn has_later_void(&self, than: Stamp, sets: impl Fn(&NameOp) -> bool) -> bool {
         let later = |(stamp, void): &(Stamp, VoidedOp)| {
-            let said = |op: &Op| matches!(&op.body, Body::Name(said) if sets(said));
+            let said = |op: &Op| matches!(op.body(), Body::Name(said) if sets(said));
             *stamp > than && matches!(void, VoidedOp::Open(op) if said(op))
         };
         self.void_rows().iter().any(later)
@@ -108,7 +108,7 @@ impl Writer<'_> {
     /// Deals with an op that may be void. Where a registration counts after all, the cluster knows it by now. Its
     /// number below the cut is no proof, because a copy of the node may have issued another op under the same number.
     fn issue_again(&mut self, stamp: Stamp, op: Op) {
-        match op.body {
+        match op.into_body() {
             Body::Name(NameOp::Register(register)) => self.again(stamp, Arc::unwrap_or_clone(register)),
             Body::Name(said) => {
                 self.once_more(stamp, said);

@@ -217,10 +217,11 @@ fn a_changed_op_breaks_the_chain_of_its_log() {
     let mut damaged = store.clone();
     schema::Log::scan(&store, &Span::all(), Direction::Up, &mut |chunk| {
         let mut ops = chunk.row();
-        if let Some(op) = ops.iter_mut().find(|op| matches!(op.body, Body::Name(NameOp::Register(_)))) {
-            let Body::Name(NameOp::Register(register)) = &mut op.body else { unreachable!() };
-            Arc::make_mut(register).owner = "mallory".to_owned();
-            *op = op.clone().saying(op.body.clone());
+        if let Some(op) = ops.iter_mut().find(|op| matches!(op.body(), Body::Name(NameOp::Register(_)))) {
+            let Body::Name(NameOp::Register(register)) = op.body() else { unreachable!() };
+            let mut register = register.clone();
+            Arc::make_mut(&mut register).owner = "mallory".to_owned();
+            *op = op.clone().saying(Body::Name(NameOp::Register(register)));
             schema::Log::put(&mut damaged, chunk.key().unwrap(), &ops);
             return ControlFlow::Break(());
         }

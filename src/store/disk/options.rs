@@ -23,7 +23,7 @@ impl Default for DiskOptions {
         Self {
             // A guess: it holds the filters and indexes of some ten million names.
             cache_bytes: 64 << 20,
-            // A guess: some 200,000 registrations, which are written to the tables in a second or two.
+            // A guess: some 400,000 registrations, which are written to the tables in a few seconds.
             memory_bytes: 192 << 20,
             // A start reads a file of this size in some 0.3 s.
             segment_bytes: 64 << 20,

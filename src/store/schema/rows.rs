@@ -59,7 +59,11 @@ pub(super) fn bytes<T: Keyed>(key: T::Key<'_>) -> KeyBytes {
 /// Where the bytes are no such record. Then the store returned other bytes than were written, which its checksums rule
 /// out, or the format changed without a new version.
 fn read<R: ?Sized + Record>(bytes: &[u8], what: &str) -> R::Owned {
-    match R::decode(bytes) {
+    written(R::decode(bytes), what)
+}
+
+fn written<R>(record: Result<R, DecodeError>, what: &str) -> R {
+    match record {
         Ok(record) => record,
         Err(error) => panic!("a stored row of {what} is not what was written: {error}"),
     }
@@ -204,6 +208,15 @@ impl<'a, T: Rows> Found<'a, T> {
     #[must_use]
     pub fn row(&self) -> Owned<T> {
         read::<T::Row>(self.row, T::TABLE.name())
+    }
+
+    /// Decodes the row as another type that has the same encoding.
+    ///
+    /// # Panics
+    /// See [`Rows`].
+    #[must_use]
+    pub fn row_as<R: DeserializeOwned>(&self) -> R {
+        written(codec::decode(self.row), T::TABLE.name())
     }
 
     /// Decodes the row, in a store that may hold any bytes.

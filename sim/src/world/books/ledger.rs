@@ -71,7 +71,7 @@ impl Ledger {
             self.set_beside(op.clone());
         } else if own {
             self.ops.entry(op.node).or_default().push(op.clone());
-            if let Body::Member(MemberOp::Admit { node }) = &op.body {
+            if let Body::Member(MemberOp::Admit { node }) = op.body() {
                 self.admissions.entry(*node).or_default().insert((op.node, op.seq, op.hlc));
             }
         } else {
@@ -202,7 +202,7 @@ impl Ledger {
     }
 
     fn brought_by(&self, id: Uuid) -> impl Iterator<Item = &Op> {
-        let brings = move |op: &&Op| match &op.body {
+        let brings = move |op: &&Op| match op.body() {
             Body::Name(NameOp::Register(register)) => {
                 register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())) == id
             }
@@ -316,7 +316,7 @@ impl Ledger {
 
     /// Returns when everything that was issued is over: the timestamp of the last op, or the last end of a reservation.
     pub(crate) fn all_over(&self) -> Hlc {
-        let expiries = self.ops().filter_map(|op| match &op.body {
+        let expiries = self.ops().filter_map(|op| match op.body() {
             Body::Name(NameOp::Register(register)) => register.expires,
             Body::Name(NameOp::Extend { expires, .. }) => Some(*expires),
             _ => None,
@@ -359,7 +359,7 @@ impl Ledger {
     /// Forgets answers about ops that no directory has any more: ops beside the node's log, and ops of its log after
     /// `kept`, which no other node has yet.
     fn forget_answers(&mut self, node: NodeId, kept: Seq) {
-        let brings = |op: &Op| match &op.body {
+        let brings = |op: &Op| match op.body() {
             Body::Name(NameOp::Register(register)) => {
                 Some(register.id.unwrap_or_else(|| forename::crdt::id_of_stamp(op.stamp())))
             }

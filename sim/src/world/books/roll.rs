@@ -31,7 +31,7 @@ impl Roll {
     /// Records an op when its origin issues it. Where an op was lost in a crash, another one may be issued under its
     /// number.
     pub(crate) fn issued(&mut self, op: &Op) {
-        let word = match &op.body {
+        let word = match op.body() {
             Body::Member(MemberOp::Admit { node }) => Word::Admit(*node),
             Body::Member(MemberOp::Freeze { node, .. }) => Word::Freeze(*node),
             Body::Member(MemberOp::Depart) => Word::Depart,

@@ -17,7 +17,7 @@ impl Ledger {
     pub(crate) fn members_at(&self, host: Host, founders: impl Iterator<Item = NodeId>) -> BTreeSet<NodeId> {
         let book = &self.books[host];
         let here = |op: &&Op| book.applied.get(&op.node).is_some_and(|seq| op.seq <= *seq);
-        let admits = self.ops.values().flatten().filter(here).filter_map(|op| match &op.body {
+        let admits = self.ops.values().flatten().filter(here).filter_map(|op| match op.body() {
             Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
@@ -29,15 +29,15 @@ impl Ledger {
         let founder = host_of(node) < founders && node.incarnation() == 0;
         // An admission that became void later counted at the time.
         founder
-            || self
-                .all_ops()
-                .any(|op| matches!(&op.body, Body::Member(MemberOp::Admit { node: admitted, .. }) if *admitted == node))
+            || self.all_ops().any(
+                |op| matches!(op.body(), Body::Member(MemberOp::Admit { node: admitted, .. }) if *admitted == node),
+            )
     }
 
     /// Returns all nodes that were ever members, according to the ops on a disk.
     pub(crate) fn known_by(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
         let here = self.ops().filter(|op| op.seq <= disk.log(op.node));
-        let admitted = here.filter_map(|op| match &op.body {
+        let admitted = here.filter_map(|op| match op.body() {
             Body::Member(MemberOp::Admit { node, .. }) => Some(*node),
             _ => None,
         });
@@ -48,7 +48,7 @@ impl Ledger {
     pub(crate) fn members_on(&self, disk: &Disk, founders: usize) -> BTreeSet<NodeId> {
         let mut members = self.known_by(disk, founders);
         for op in self.all_ops().filter(|op| op.seq <= disk.log(op.node)) {
-            match &op.body {
+            match op.body() {
                 Body::Member(MemberOp::Evict { cuts }) => members.retain(|node| !cuts.contains_key(node)),
                 Body::Member(MemberOp::Depart) => drop(members.remove(&op.node)),
                 _ => {}
@@ -63,7 +63,7 @@ impl Ledger {
         let again = |op: &Op| {
             op.node.key_part() == void.node.key_part()
                 && op.node > void.node
-                && matches!(&op.body, Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace)
+                && matches!(op.body(), Body::Name(NameOp::Namespace { namespace: of, .. }) if of == namespace)
         };
         self.op(void).is_some_and(|op| self.is_void(op)) && self.ops().any(again)
     }
