@@ -112,10 +112,10 @@ impl<'de> Deserialize<'de> for Op {
     }
 }
 
-/// What is encoded of an op.
+/// The fields of an op in the order in which its bytes hold them. The hash is not among them.
 type Fields = (NodeId, Seq, Hlc, Body);
 
-/// Reads the content of an op from a store.
+/// Decodes the content of an op that came from a store.
 fn read(encoded: &Encoded) -> Body {
     match codec::decode::<Fields>(encoded.bytes()) {
         Ok((.., body)) => body,
@@ -123,8 +123,8 @@ fn read(encoded: &Encoded) -> Body {
     }
 }
 
-/// An op from this node's own store. Its content is decoded when somebody reads it, and who only passes the op on never
-/// does.
+/// An op that is read from this node's own store. Its content is decoded at the first call of [`Op::body`], so an op that is
+/// only sent to a peer is never decoded.
 pub(crate) struct Stored(pub(crate) Op);
 
 impl<'de> Deserialize<'de> for Stored {

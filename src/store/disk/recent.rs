@@ -12,8 +12,8 @@ use crate::store::Table;
 const REMEMBERED: usize = 1 << 16;
 const MOST_BYTES: usize = 256;
 
-/// Rows of the tables, as they were when a generation was forgotten last: whoever looks here has looked into the generations
-/// before.
+/// Rows of the tables. A row here may be older than the last write to its key only while a generation in memory has that
+/// write, so the generations must be asked first. When the store forgets a generation, all rows here become void.
 #[derive(Default, Debug)]
 pub(super) struct Recent {
     /// Two rows for each place, the one that was noted last before the other.
@@ -22,7 +22,7 @@ pub(super) struct Recent {
     forgotten: u32,
 }
 
-/// A row, and the count of [`Recent::forgotten`] from which it is.
+/// A remembered row. It is valid as long as its `forgotten` is the same as that of [`Recent`].
 #[derive(Clone, Debug)]
 struct Row {
     hash: Hash,

@@ -246,8 +246,8 @@ impl Hashed {
         sorted
     }
 
-    /// These places by their keys. Most comparisons need no look at the keys: they are decided by the eight bytes after those
-    /// that all keys begin with.
+    /// Sorts these places by their keys. Most comparisons need not read the keys in the arena: the eight bytes that follow the
+    /// common beginning of all keys decide them.
     fn in_order(&self, places: ops::Range<u32>) -> Vec<u32> {
         let first = self.key(places.start);
         let is_common =
@@ -267,7 +267,7 @@ impl Hashed {
         heads.into_iter().map(|(_, at)| at).collect()
     }
 
-    /// The same in one part.
+    /// The places of all entries by their keys, as [`Hashed::sorted`] returns them, but merged into one part.
     fn all_sorted(&self) -> Arc<Vec<u32>> {
         let Sorted { most, latest } = self.sorted();
         if latest.is_empty() { most } else { Arc::new(self.merged(&most, &latest)) }
@@ -291,7 +291,7 @@ impl Hashed {
         &self.arena.from(place)[..key as usize]
     }
 
-    /// Those of these places, which are in order, whose keys are within bounds.
+    /// The rows at those places of `order` whose keys are within bounds. `order` must be sorted by key.
     fn range(&self, order: Arc<Vec<u32>>, (from, to): Bounds<'_>) -> Range<'_> {
         let first = order.partition_point(|at| match from {
             Bound::Included(from) => self.key(*at) < from,
