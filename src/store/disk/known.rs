@@ -47,7 +47,7 @@ impl Known {
         self.used[table as usize].store(true, Release);
     }
 
-    /// Returns true where the table has never had a row.
+    /// Returns true where the table on disk has had no row since the start, and had none then.
     pub(super) fn is_unused(&self, table: Table) -> bool {
         !self.used[table as usize].load(Acquire)
     }

@@ -219,7 +219,7 @@ impl Hashed {
         let length = value.map_or(DELETED, |value| value.len() as u32);
         let entry = Entry { hash, place, key: key.len() as u32, value: length };
         if let Some(at) = self.find(key, hash) {
-            // The bytes of the value before stay in the arena, which is dropped with the generation.
+            // The bytes of the row before stay in the arena until all rows are removed.
             self.entries[at] = entry;
             return;
         }

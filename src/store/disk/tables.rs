@@ -201,7 +201,7 @@ impl Tables {
         self.database.snapshot()
     }
 
-    /// Returns true where a table has never had a row.
+    /// Returns true where a table has had no row since the start, and had none then.
     pub(super) fn is_unused(&self, table: Table) -> bool {
         self.known.is_unused(table)
     }
