@@ -17,6 +17,7 @@ use tokio_util::codec::{AnyDelimiterCodec, Decoder};
 
 use super::auth::Caller;
 use super::extract::{NoParams, Params, parse};
+use super::header_names::IDEMPOTENCY_KEY;
 use super::places::Place;
 use super::registrations::{accepted, invalid, registered};
 use super::{Api, Connections, MAX_BODY};
@@ -43,7 +44,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Box<Problem>> {
-    if headers.contains_key("idempotency-key") {
+    if headers.contains_key(IDEMPOTENCY_KEY) {
         return Err(invalid("a batch has no Idempotency-Key; give each line an id"));
     }
     let place = caller.place(&api.batches, "batches")?;

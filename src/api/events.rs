@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Api;
 use super::auth::{ApiToken, Caller};
 use super::extract::{Params, json};
+use super::header_names::LAST_EVENT_ID;
 use super::places::Place;
 use super::registrations::page_limit;
 use crate::model::{Cursor, Event, EventQuery, EventType, Time, event_type_from_text, event_type_text};
@@ -100,7 +101,7 @@ fn wants_stream(headers: &HeaderMap) -> bool {
 /// Returns the cursor from which a client goes on after a lost connection. It is newer than the one in the address,
 /// which the client was given at first.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Cursor>, Box<Problem>> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     if text.is_empty() {
         return Ok(None);

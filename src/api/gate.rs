@@ -29,8 +29,9 @@ use tower_service::Service;
 
 use super::batch::{self, ALSO_NDJSON};
 use super::extract::{check_json, check_type};
+use super::header_names::{CLUSTER, CROSS_ORIGIN_RESOURCE_POLICY, IDEMPOTENCY_KEY, LAST_EVENT_ID, SEC_FETCH_SITE};
 use super::shared::Shared;
-use crate::model::{CLUSTER_HEADER, Problem, ProblemType};
+use crate::model::{Problem, ProblemType};
 
 /// How long a browser remembers that a listed origin may call. It is the upper limit of Chromium.
 const PREFLIGHT_HOLDS: Duration = Duration::from_secs(2 * 3600);
@@ -77,17 +78,12 @@ impl Gate {
     /// Returns the CORS answers for the listed origins.
     fn permissions(&self) -> CorsLayer {
         let origins: Vec<_> = self.origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
-        let headers = ["idempotency-key", "last-event-id", CLUSTER_HEADER].map(HeaderName::from_static);
+        let headers = [IDEMPOTENCY_KEY, LAST_EVENT_ID, CLUSTER];
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(headers).collect::<Vec<_>>())
-            .expose_headers([
-                header::LOCATION,
-                header::RETRY_AFTER,
-                header::WWW_AUTHENTICATE,
-                HeaderName::from_static(CLUSTER_HEADER),
-            ])
+            .expose_headers([header::LOCATION, header::RETRY_AFTER, header::WWW_AUTHENTICATE, CLUSTER])
             .max_age(PREFLIGHT_HOLDS)
     }
 
@@ -110,7 +106,7 @@ impl Gate {
         }
         // For a request without `Origin`, only this header says from which page it comes. Other clients than browsers
         // do not send it.
-        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
             None | Some(b"same-origin" | b"none") => Ok(()),
             Some(_) => Err(origin_refused("of another origin")),
         }
@@ -179,7 +175,7 @@ async fn from_where(State(gate): State<Shared<Gate>>, request: Request, next: Ne
 /// Adds the headers that forbid other pages to load an answer as an image, a script or a frame.
 pub(super) fn keep_apart(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// Refuses a request that may change something and does not declare a JSON body. That also holds for calls without a body.

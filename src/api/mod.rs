@@ -12,6 +12,7 @@ mod explain;
 mod extract;
 mod gate;
 mod grid;
+mod header_names;
 mod health;
 mod names;
 mod namespaces;

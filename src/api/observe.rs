@@ -15,11 +15,10 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::header_names::{REQUEST_ID, TRACEPARENT};
 use crate::node::Handle;
 use crate::traces::{Answered, Caller, Traces};
 
-/// The header with the id of a request, in the request and in its answer.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The maximum length of an id that a client sends.
 const MAX_ID: usize = 128;
 /// The label of requests to paths or with methods that no call has.
@@ -140,12 +139,12 @@ fn registered(headers: &HeaderMap) -> Option<Uuid> {
 /// Returns the id that a request brings: in its own header, or the id of the trace that it belongs to (W3C Trace
 /// Context). Text that does not look like an id is ignored, because it would be copied into logs.
 fn given(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let is_id = |id: &&str| {
         let ok = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
         !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(ok)
     };
-    text(REQUEST_ID.as_str()).filter(is_id).or_else(|| text("traceparent").and_then(trace_id))
+    text(REQUEST_ID).filter(is_id).or_else(|| text(TRACEPARENT).and_then(trace_id))
 }
 
 /// Returns the trace id of a `traceparent` of version 00 (W3C Trace Context, section 3.2). Later versions begin alike.

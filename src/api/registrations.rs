@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::auth::{Caller, forbidden};
 use super::extract::{Body, Id, NoParams, Params, Segments, json, whole_json};
 use super::grid::on_grid;
+use super::header_names::IDEMPOTENCY_KEY;
 use super::names::{looked_up, suggestions};
 use super::routes::REGISTRATIONS;
 use super::{Api, or_problem};
@@ -192,7 +193,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 /// Returns the id that an idempotency key stands for. The key may be bare, or quoted as a structured header
 /// (draft-ietf-httpapi-idempotency-key-header).
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, Box<Problem>> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);

@@ -6,7 +6,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
 
+use super::header_names::CLUSTER;
 use crate::model::{CLUSTER_HEADER, ClusterId, Problem, ProblemType};
 use crate::node::Handle;
 
@@ -28,14 +30,15 @@ async fn check(State(handle): State<Handle>, request: Request, next: Next) -> Re
 
 /// Adds the cluster to the headers of an answer.
 pub(super) fn name(headers: &mut HeaderMap, ours: Option<ClusterId>) {
-    if let Some(value) = ours.and_then(|ours| HeaderValue::try_from(ours.to_string()).ok()) {
-        headers.insert(CLUSTER_HEADER, value);
+    let Some(ours) = ours else { return };
+    if let Ok(value) = HeaderValue::from_str(ours.0.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
+        headers.insert(CLUSTER, value);
     }
 }
 
 /// Returns an error where the caller names another cluster. A caller that names none is let through.
 pub(super) fn meant(headers: &HeaderMap, ours: Option<ClusterId>) -> Result<(), Box<Problem>> {
-    let Some(value) = headers.get(CLUSTER_HEADER) else { return Ok(()) };
+    let Some(value) = headers.get(CLUSTER) else { return Ok(()) };
     let meant: Option<ClusterId> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     let Some(meant) = meant else {
         let detail = format!("the header {CLUSTER_HEADER} is not the id of a cluster; nothing was done");

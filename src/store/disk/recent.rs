@@ -10,14 +10,16 @@ use crate::store::Table;
 /// The number of rows that are remembered, and the size in bytes of the largest one: 20 MiB at most, and half of that as a
 /// rule. Guesses: what some ten thousand names need, which are asked for again and again.
 const REMEMBERED: usize = 1 << 16;
+/// The number of rows that share a place. With fewer of them more rows would displace one another while other places are empty.
+const SHARING: usize = 4;
 const MOST_BYTES: usize = 256;
 
 /// Rows of the tables. A row here may be older than the last write to its key only while a generation in memory has that
 /// write, so the generations must be asked first. When the store forgets a generation, all rows here become void.
 #[derive(Default, Debug)]
 pub(super) struct Recent {
-    /// Two rows for each place, the one that was noted last before the other.
-    pairs: RefCell<Vec<[Option<Row>; 2]>>,
+    /// The rows of each place, the one that was noted last before the others.
+    places: RefCell<Vec<[Option<Row>; SHARING]>>,
     /// The number of times that generations were forgotten.
     forgotten: u32,
 }
@@ -36,15 +38,15 @@ struct Row {
 impl Recent {
     /// Calls `visit` with the value of a key, where it is remembered. Returns false where it is not.
     pub(super) fn look(&self, hash: Hash, table: Table, key: &[u8], visit: impl FnOnce(&[u8])) -> bool {
-        let pairs = self.pairs.borrow();
+        let places = self.places.borrow();
         let is_it = |row: &&Row| {
             let is_same = (row.hash, row.table, row.forgotten) == (hash, table, self.forgotten);
             is_same && row.bytes[..usize::from(row.key)] == *key
         };
-        let Some(row) = pairs.get(place(hash)).into_iter().flatten().flatten().find(is_it) else { return false };
+        let Some(row) = places.get(place(hash)).into_iter().flatten().flatten().find(is_it) else { return false };
         let (start, bytes) = (usize::from(row.key), Arc::clone(&row.bytes));
         // Whoever visits a row may look up others.
-        drop(pairs);
+        drop(places);
         visit(&bytes[start..]);
         true
     }
@@ -55,14 +57,15 @@ impl Recent {
         if bytes > MOST_BYTES {
             return;
         }
-        let mut pairs = self.pairs.borrow_mut();
-        if pairs.is_empty() {
-            pairs.resize_with(REMEMBERED / 2, Default::default);
+        let mut places = self.places.borrow_mut();
+        if places.is_empty() {
+            places.resize_with(REMEMBERED / SHARING, Default::default);
         }
         // A key is far shorter than the type allows.
         let (key_length, bytes) = (key.len() as u16, [key, value].concat().into());
-        let [latest, other] = &mut pairs[place(hash)];
-        *other = latest.replace(Row { hash, forgotten: self.forgotten, table, key: key_length, bytes });
+        let rows = &mut places[place(hash)];
+        rows.rotate_right(1);
+        rows[0] = Some(Row { hash, forgotten: self.forgotten, table, key: key_length, bytes });
     }
 
     /// Notes that the tables have new rows which are in no generation any more.
@@ -72,7 +75,7 @@ impl Recent {
 }
 
 fn place(hash: Hash) -> usize {
-    hash.0 as usize % (REMEMBERED / 2)
+    hash.0 as usize % (REMEMBERED / SHARING)
 }
 
 #[cfg(test)]
@@ -107,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn of_many_rows_for_one_place_the_last_two_are_remembered() {
+    fn of_many_rows_for_one_place_the_last_ones_are_remembered() {
         let recent = Recent::default();
         let hash = Hash::of(Table::Names, b"1");
-        for key in [b"1", b"2", b"3"] {
-            recent.note(hash, Table::Names, key, b"");
+        for key in 0..=SHARING {
+            recent.note(hash, Table::Names, &key.to_be_bytes(), b"");
         }
-        let is_there = |key| recent.look(hash, Table::Names, key, |_| {});
-        assert_eq!([is_there(b"1"), is_there(b"2"), is_there(b"3")], [false, true, true]);
+        let is_there = |key: usize| recent.look(hash, Table::Names, &key.to_be_bytes(), |_| {});
+        assert!(!is_there(0) && (1..=SHARING).all(is_there));
     }
 
     #[test]
