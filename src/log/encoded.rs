@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
-/// Takes bytes in every form in which a format gives them.
+/// Takes bytes as the binary encoding gives them; ops are in no other.
 struct Bytes;
 
 impl<'de> Visitor<'de> for Bytes {
@@ -52,17 +52,5 @@ impl<'de> Visitor<'de> for Bytes {
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Encoded, E> {
         Ok(Encoded(bytes.into()))
-    }
-
-    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Encoded, E> {
-        Ok(Encoded(bytes.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Encoded, A::Error> {
-        let mut all = Vec::new();
-        while let Some(byte) = bytes.next_element()? {
-            all.push(byte);
-        }
-        Ok(Encoded(all.into()))
     }
 }

@@ -54,7 +54,8 @@ impl Op {
     /// Returns its content. It is not changed in place: see [`Op::saying`].
     ///
     /// # Panics
-    /// Where the op is from a store, and the bytes are no content. The checksums of the store rule that out.
+    /// Where the op is from a store, and the bytes are no content. No disk makes them so unnoticed, because the store has
+    /// checksums; only another member could, with the state that it sent to this node as a newcomer.
     #[must_use]
     pub fn body(&self) -> &Body {
         self.body.get_or_init(|| read(&self.encoded))
@@ -84,7 +85,7 @@ impl Op {
         Self { node, seq, hlc, chain, body: body.into(), encoded }
     }
 
-    /// Returns the length of its encoding in bytes.
+    /// Returns the length of its encoding in bytes, less some two that say how long its parts are.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         self.encoded.bytes().len() + size_of::<Chain>()

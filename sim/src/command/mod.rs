@@ -65,6 +65,10 @@ pub(crate) enum Error {
     Program(PathBuf, io::Error),
     #[error("the other build cannot be made: {0}. With --one-build, two processes of this build are compared")]
     NoOtherBuild(String),
+    #[error(
+        "the runs of seed {0} end without a result, all in the same way, so nothing is known of how they compare: run it alone"
+    )]
+    NoResult(u64),
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
     #[cfg(not(feature = "planted"))]

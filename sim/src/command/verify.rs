@@ -54,7 +54,7 @@ impl Options {
                 alike = Some(compared);
             }
             if let Some(Compared::Same { lines, last }) = alike {
-                let hash = last.iter().rev().find_map(|line| Some(line.rsplit_once(", hash ")?.1)).unwrap_or("none");
+                let hash = hash_in(&last).ok_or(Error::NoResult(seed))?;
                 let places: Vec<_> = others.iter().map(|(name, _)| name.as_str()).collect();
                 println!("seed {seed}: {lines} lines, the same in {here}, {}; hash {hash}", places.join(", "));
             }
@@ -78,6 +78,11 @@ impl Options {
         let child = child.map_err(|error| Error::Program(program.to_owned(), error))?;
         Ok(Run { child, program: program.to_owned() })
     }
+}
+
+/// Finds the hash of a run in the last lines that it printed.
+fn hash_in(last: &[String]) -> Option<&str> {
+    last.iter().rev().find_map(|line| Some(line.rsplit_once(", hash ")?.1))
 }
 
 /// A process that runs a seed.
@@ -135,4 +140,17 @@ fn other_build() -> Result<PathBuf, Error> {
     let messages = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let found = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).next_back();
     found.ok_or_else(|| Error::NoOtherBuild("cargo build does not say where the program is".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash_in;
+
+    #[test]
+    fn runs_that_broke_off_have_no_result() {
+        let lines = |text: &[&str]| text.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        assert_eq!(hash_in(&lines(&["12 an event", "seed 1: well; 3 ops, hash 00ff", "  again"])), Some("00ff"));
+        assert_eq!(hash_in(&lines(&["12 an event"])), None);
+        assert_eq!(hash_in(&[]), None);
+    }
 }

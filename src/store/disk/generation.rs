@@ -54,7 +54,7 @@ impl Generation {
         &self.tables[table as usize]
     }
 
-    /// An estimate of the memory that the generation takes. It never decreases.
+    /// An estimate of the memory that the generation takes. It only grows until the generation is emptied.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -2,8 +2,9 @@
 //!
 //! Most names and ids that are looked up are new, and each of fjall's files has to say so, from a filter of its own: a
 //! dozen reads of memory far apart for each file. Here all keys that the tables got are in one Bloom filter, so the answer
-//! is a read or a few. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of the other
-//! tables it only says whether they ever had a row: some are used by few clusters, and looked into by each registration.
+//! is a read or a few. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of every table it
+//! also says whether it had rows at the start or got some since: some are used by few clusters, and looked into by each
+//! registration.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -23,7 +24,7 @@ const KEYS_OF_A_BLOCK: u64 = 40;
 /// A block: what a look-up reads, as one cache line.
 type Block = [AtomicU64; 8];
 
-/// The keys of the tables, written by one thread and read by others.
+/// The keys of the tables. The threads that read the tables at the start and that write them add keys, others only look.
 #[derive(Default, Debug)]
 pub(super) struct Known {
     parts: [OnceLock<Box<[Block]>>; PARTS],
@@ -72,7 +73,7 @@ impl Known {
         self.complete.store(true, Release);
     }
 
-    /// Returns true where the key is in none of the tables.
+    /// Returns true where the table has not the key.
     pub(super) fn denies(&self, table: Table, hash: Hash) -> bool {
         self.is_unused(table) || Self::covers(table) && self.complete.load(Acquire) && !self.may_have(hash)
     }

@@ -9,7 +9,7 @@ pub struct DiskOptions {
     pub cache_bytes: u64,
     /// The memory in bytes that rows may take before they are in the tables on disk. A quarter of it is handed over at
     /// once. Where the tables lag behind, writes are slowed down once half of it is in use, so that the limit is not
-    /// passed for long.
+    /// passed for long. The memory of one generation that is empty is kept beside that, for the next one.
     pub memory_bytes: usize,
     /// The largest size in bytes of a file of the log. Half a dozen files are in use under full load.
     pub segment_bytes: u64,

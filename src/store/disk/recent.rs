@@ -1,5 +1,6 @@
-//! Remembers rows of the tables that were looked up lately. A look-up in the tables passes the filters, indexes and blocks of
-//! several files, which takes longer than all else that a node does for somebody who asks for a name.
+//! Remembers rows of the tables that were looked up lately: those that were read there last. A look-up in the tables passes
+//! the filters, indexes and blocks of several files, which takes longer than all else that a node does for somebody who asks
+//! for a name.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use crate::store::Table;
 /// The number of rows that are remembered, and the size in bytes of the largest one: 20 MiB at most, and half of that as a
 /// rule. Guesses: what some ten thousand names need, which are asked for again and again.
 const REMEMBERED: usize = 1 << 16;
+const MOST_BYTES: usize = 256;
 /// The number of rows that share a place. With fewer of them more rows would displace one another while other places are empty.
 const SHARING: usize = 4;
-const MOST_BYTES: usize = 256;
 
 /// Rows of the tables. A row here may be older than the last write to its key only while a generation in memory has that
 /// write, so the generations must be asked first. When the store forgets a generation, all rows here become void.

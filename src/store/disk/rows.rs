@@ -37,7 +37,7 @@ impl Rows {
         }
     }
 
-    /// Removes all rows. Most of the memory of a hash map is kept.
+    /// Removes all rows. Most of the memory that they had in a hash map is kept.
     pub(super) fn clear(&mut self) {
         match self {
             Self::Tree(rows) => rows.clear(),
@@ -128,15 +128,15 @@ struct Arena {
 }
 
 impl Arena {
-    /// The least and the greatest size of a piece. Guesses: a table with few rows takes little memory, and one with many has
-    /// few pieces.
+    /// The least and the greatest size of a piece, unless one row is larger. Guesses: a table with few rows takes little memory,
+    /// and one with many has few pieces.
     const PIECE: (usize, usize) = (4 << 10, 1 << 20);
 
     /// Adds a key and a value.
     fn add(&mut self, key: &[u8], value: &[u8]) -> Place {
         let length = key.len() + value.len();
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < length) {
-            // A piece is as large as all before it.
+            // A fresh piece is as large as all before it.
             let fresh = || Vec::with_capacity(self.bytes.clamp(Self::PIECE.0, Self::PIECE.1).max(length));
             self.pieces.push(self.spare.pop_if(|spare| spare.capacity() >= length).unwrap_or_else(fresh));
         }
@@ -150,7 +150,9 @@ impl Arena {
         place
     }
 
+    /// Removes all bytes. Only the memory that they had is kept for others.
     fn clear(&mut self) {
+        self.spare.clear();
         let large = self.pieces.drain(..).filter(|piece| piece.capacity() == Self::PIECE.1);
         self.spare.extend(large.map(|mut piece| {
             piece.clear();
@@ -197,9 +199,13 @@ impl Sorted {
 
 impl Hashed {
     fn clear(&mut self) {
+        // Room for twice as many rows as there were is kept: another table may have most of the next ones.
+        let room = 2 * self.entries.len();
         self.entries.clear();
+        self.entries.shrink_to(room);
         self.arena.clear();
         self.places.clear();
+        self.places.shrink_to(room, |at| self.entries[*at as usize].hash.0);
         *self.sorted.get_mut().unwrap_or_else(PoisonError::into_inner) = Sorted::default();
     }
 
@@ -273,7 +279,7 @@ impl Hashed {
         if latest.is_empty() { most } else { Arc::new(self.merged(&most, &latest)) }
     }
 
-    /// Merges the places of two parts, the second of which is the smaller one.
+    /// Merges the places of two parts. It is fastest where the second one is the smaller.
     fn merged(&self, mut most: &[u32], few: &[u32]) -> Vec<u32> {
         let mut all = Vec::with_capacity(most.len() + few.len());
         for at in few {

@@ -105,7 +105,9 @@ impl Shared {
     /// Empties a generation and keeps its memory for the next one that is taken.
     pub(super) fn empty(&self, mut generation: Generation) {
         generation.clear();
-        *self.emptied.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
+        let before = self.emptied.lock().unwrap_or_else(PoisonError::into_inner).replace(generation);
+        // The memory of the one before is freed without the lock, for which the owner of the store may wait.
+        drop(before);
     }
 
     /// Stops the store. A later failure is a consequence of the first and is not recorded.
