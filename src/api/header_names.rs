@@ -1,5 +1,5 @@
-//! Headers that the library for HTTP has no names for. A name that is made here once is not read and checked anew for each
-//! request.
+//! Names of headers that the crate `http` does not define. A text in place of such a constant would be checked and hashed as a
+//! new name for each request.
 
 use axum::http::HeaderName;
 
@@ -9,15 +9,16 @@ use crate::model::CLUSTER_HEADER;
 pub(super) const CLUSTER: HeaderName = HeaderName::from_static(CLUSTER_HEADER);
 /// The id of a request, in the request and in its answer.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The key of a request that may be sent again.
+/// A text that a client chooses for a request, so that the same request sent again is not another registration.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The event after which a stream goes on (HTML, section 9.2).
+/// The last event that a client got before its event stream broke off (HTML Standard, server-sent events).
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The trace that a request belongs to (W3C Trace Context).
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// From which page a browser sends a request (W3C Fetch Metadata).
+/// Whether a page of the same site or of another one made a browser send a request (W3C Fetch Metadata).
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Which pages may read an answer (Fetch).
+/// Tells browsers which sites may load an answer, for instance as an image or a script (Fetch Standard).
 pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// Which pages may share a window with a page (HTML).
+/// Tells browsers whether pages of other sites that open a page, or that it opens, keep a reference to its window (HTML
+/// Standard).
 pub(super) const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");

@@ -199,7 +199,7 @@ impl Sorted {
 
 impl Hashed {
     fn clear(&mut self) {
-        // Room for twice as many rows as there were is kept: another table may have most of the next ones.
+        // Room is kept for twice as many rows as there were this time, and not for as many as there were at any time before.
         let room = 2 * self.entries.len();
         self.entries.clear();
         self.entries.shrink_to(room);
@@ -457,6 +457,9 @@ mod tests {
         rows.insert(&key(7), Hash::of(Table::Names, &key(7)), Some(&value(7)));
         assert_eq!(pieces(&rows), (1, spare - 1));
         assert_eq!(rows.iter().next(), Some((&key(7)[..], Some(&value(7)[..]))));
+        // What was not used this time is given back.
+        rows.clear();
+        assert_eq!(pieces(&rows), (0, 1));
     }
 
     proptest! {
