@@ -35,10 +35,10 @@ source benches/common.sh
 need jq curl ss
 target="${CARGO_TARGET_DIR:-target}"
 forename="${FORENAME_BIN:-}" load="${LOAD_BIN:-}" relay="${RELAY_BIN:-}"
-if [[ -z $forename ]]; then cargo build --quiet --release --bin forename; forename="$target/release/forename"; fi
+if [[ -z $forename ]]; then cargo build --quiet --profile dist --bin forename; forename="$target/dist/forename"; fi
 if [[ -z $load || -z $relay ]]; then
-  cargo build --quiet --release --example load --example relay
-  load="$target/release/examples/load" relay="$target/release/examples/relay"
+  cargo build --quiet --profile dist --example load --example relay
+  load="$target/dist/examples/load" relay="$target/dist/examples/relay"
 fi
 
 work="$(mktemp -d)"

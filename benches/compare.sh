@@ -48,9 +48,9 @@ if [[ $systems == *etcd* ]] && ! command -v etcd etcdctl >/dev/null; then fail "
 
 target="${CARGO_TARGET_DIR:-target}"
 forename="${FORENAME_BIN:-}" load="${LOAD_BIN:-}"
-# Apart, so that the node is built as users build it, without what the load command adds to its dependencies.
-if [[ -z $forename ]]; then cargo build --quiet --release --bin forename; forename="$target/release/forename"; fi
-if [[ -z $load ]]; then cargo build --quiet --release --example load; load="$target/release/examples/load"; fi
+# Apart, so that the node is built as it is handed out, without what the load command adds to its dependencies.
+if [[ -z $forename ]]; then cargo build --quiet --profile dist --bin forename; forename="$target/dist/forename"; fi
+if [[ -z $load ]]; then cargo build --quiet --profile dist --example load; load="$target/dist/examples/load"; fi
 
 work="$(mktemp -d)"
 chmod 755 "$work"

@@ -78,14 +78,14 @@ pub struct Partial {
     /// A name for the node, for people [env: FORENAME_NAME]
     #[cfg_attr(feature = "cli", arg(long, value_name = "LABEL"))]
     pub name: Option<String>,
-    /// Let an owner have so many open registrations at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
+    /// The most registrations that an owner may have open at once, 0 for any number [env: FORENAME_MAX_OPEN] [default: 10000]
     ///
     /// Open are those that are not decided yet, and reservations that are not activated, as this node knows them. More
     /// are refused, so that nobody can reserve the dictionary.
     #[serde(alias = "max-open")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT"))]
     pub max_open: Option<u32>,
-    /// Let an owner have so many registrations that hold names, 0 for any number [env: FORENAME_MAX_TOTAL] [default: 0]
+    /// The most registrations that hold names that an owner may have, 0 for any number [env: FORENAME_MAX_TOTAL] [default: 0]
     ///
     /// All are counted that this node knows, pending, reserved or permanent, until their names have been given up. A token
     /// may have a limit of its own, on what is registered with it.
@@ -134,7 +134,7 @@ pub struct Partial {
     #[serde(default)]
     #[cfg_attr(feature = "cli", arg(long, value_name = "ORIGIN", value_delimiter = ','))]
     pub origins: Vec<String>,
-    /// Take so many requests a second of a token, or an address, 0 for any number [env: FORENAME_RATE] [default: 5000]
+    /// The most requests a second from one token or address, 0 for any number [env: FORENAME_RATE] [default: 5000]
     ///
     /// A token may have a rate of its own. Each line of a batch counts. Where it is not set, a node without tokens takes
     /// any number from its own machine.
@@ -144,11 +144,11 @@ pub struct Partial {
     #[serde(alias = "min-free")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "BYTES"))]
     pub min_free: Option<u64>,
-    /// Take so many HTTP connections at once [env: FORENAME_MAX_CONNECTIONS] [default: 4096]
+    /// The most HTTP connections at once [env: FORENAME_MAX_CONNECTIONS] [default: 4096]
     #[serde(alias = "max-connections")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..)))]
     pub max_connections: Option<u32>,
-    /// Take so many of one address, never more than half of all [env: FORENAME_MAX_CONNECTIONS_OF_ADDRESS] [default: 1024]
+    /// The most of them from one address, never more than half of all [env: FORENAME_MAX_CONNECTIONS_OF_ADDRESS] [default: 1024]
     #[serde(alias = "max-connections-of-address")]
     #[cfg_attr(feature = "cli", arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..)))]
     pub max_connections_of_address: Option<u32>,

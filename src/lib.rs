@@ -100,6 +100,7 @@ pub mod codec;
 #[doc(hidden)]
 pub mod crdt;
 #[cfg(feature = "core")]
+#[doc(hidden)]
 pub mod log;
 pub mod model;
 #[cfg(feature = "core")]

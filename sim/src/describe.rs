@@ -155,6 +155,7 @@ pub(crate) fn check(check: &str) -> &'static str {
         "promise" => "A node that promised a timestamp must issue no op at or below it.",
         "cut" => "All members agree on who was evicted, and on how much of their logs counts.",
         "void" => "No member takes an op that an eviction has made void.",
+        "chain" => "The hash of each op continues that of the op before it.",
         "log" => "A node's log has no gaps, its timestamps rise, and everyone holds the very same ops.",
         "final" => "What one node calls confirmed or rejected is so on every node and for ever.",
         "tenure" => "Of all claims to one name in one tenure at most one is ever confirmed.",
@@ -171,6 +172,9 @@ pub(crate) fn check(check: &str) -> &'static str {
         "feed" => "A feed, read again, says the same again and has no gaps.",
         "reply" => "Every request gets one reply, about what was asked.",
         "answered" => "A registration that a client was told of exists for good.",
+        "erased" => "Once a registration is erased, no table but the logs has its text.",
+        "reports" => "Histories, conflicts, explanations and lists say what an independent replay of all ops says.",
+        "charges" => "An API token has no more open reservations at a node than it may have.",
         "oracle" => "At the end every node agrees with an independent replay of all ops in the order of their stamps.",
         "secret" => "A private name is seen by nobody but the node that was asked for it.",
         "undecided" => "A healed cluster decides everything within a bounded time.",
@@ -185,6 +189,13 @@ pub(crate) fn check(check: &str) -> &'static str {
             "While more than half of the members are alive, in reach and asked by nobody to go, evicting the dead ends every \
              eviction, decides everything and lets a newcomer in."
         }
+        "admitted" => "A member lets in only newcomers whose clocks are right, while it hears of all members.",
+        "evicts" | "evicted" => {
+            "A member begins and declares an eviction only with a majority that stays, which has frozen the evicted log."
+        }
+        "departs" => "A member leaves only once the others hold all that it holds.",
+        "core" => "Those that live on after permanent losses agree, and decide no more and no less than they may.",
+        "rejoin" => "A directory can be prepared to come back under another id.",
         "start" => "A process starts on whatever a crash left on its disk.",
         "halt" => "A node stops by itself only where its disk failed or its data is older than what others saw of it.",
         "panic" => "The replica does not panic.",

@@ -20,6 +20,7 @@ async fn sign_up(address: &str, id: Uuid) -> Result<String, ClientError> {
     let tell_later = |id: Uuid| *told.borrow_mut() = format!("later {id}");
     let another_name = |error: ClientError| *told.borrow_mut() = error.to_string();
     let ask_another_node = |_: RegistrationBody, error: ClientError| *told.borrow_mut() = error.to_string();
+    let refused = |error: ClientError| *told.borrow_mut() = format!("refused: {error}");
     // The README's lines.
     let node = forename::Client::new(address)?;
     let name = |namespace: &str, name: &str| NameRef { namespace: namespace.into(), name: name.into() };
@@ -29,7 +30,8 @@ async fn sign_up(address: &str, id: Uuid) -> Result<String, ClientError> {
         Ok(it) if it.status == Status::Confirmed => welcome(it),
         Ok(it) => tell_later(it.id),                                 // pending: the event feed says how it ends
         Err(error) if error.is_taken() => another_name(error),       // held by somebody, or an earlier claim won
-        Err(error) => ask_another_node(body, error),                 // the same id: it stays one registration
+        Err(error) if error.is_unreachable() || error.is_passing() => ask_another_node(body, error), // it stays one registration
+        Err(error) => refused(error),                                // no such name, a limit: the error says what to do
     }
     // Until here.
     Ok(told.take())
