@@ -49,6 +49,14 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     rename(&fresh, path)
 }
 
+/// Returns the file beside this one that is written before it gets its name.
+#[cfg(feature = "cli")]
+pub(crate) fn part(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// Returns the file that [`replace`] writes before it renames it.
 fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -62,7 +70,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     remove_if_there(path)
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// Removes a file. It need not be there.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

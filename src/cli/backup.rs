@@ -48,9 +48,7 @@ pub(super) async fn run(args: BackupArgs) -> Outcome {
             path.display()
         )));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
+    let part = files::part(path);
     let taken = take(&args.client.client()?, path, &part).await;
     if taken.is_err() {
         // The file may not exist yet.

@@ -68,20 +68,30 @@ pub(super) async fn run(args: ExportArgs) -> Outcome {
         export(&args, &client, io::stdout()).await?;
         return Ok(Exit::Done);
     }
-    let failed = |error: io::Error| Failure::failed(format!("cannot write {}: {error}", args.file.display()));
-    let file = files::private_file(&args.file).map_err(failed)?;
-    let written = export(&args, &client, &file).await.and_then(|count| file.sync_all().map_err(failed).map(|()| count));
-    match written {
-        Ok(count) => {
-            output::line(&format!("{count} names in {}", args.file.display()))?;
-            Ok(Exit::Done)
-        }
-        Err(failure) => {
-            // The file is incomplete, and a reader could not know that.
-            let _ = fs::remove_file(&args.file);
-            Err(failure)
-        }
+    if args.file.symlink_metadata().is_ok() {
+        let there = "is there already and is left as it is; nothing was exported, give another name";
+        return Err(Failure::failed(format!("{} {there}", args.file.display())));
     }
+    let part = files::part(&args.file);
+    let written = export_whole(&args, &client, &part).await;
+    if written.is_err() {
+        // The file may not exist yet.
+        let _ = fs::remove_file(&part);
+    }
+    output::line(&format!("{} names in {}", written?, args.file.display()))?;
+    Ok(Exit::Done)
+}
+
+/// Writes `part`, and gives it its name once it is whole and durable: a reader could not know that names are missing. Returns
+/// the number of names.
+async fn export_whole(args: &ExportArgs, client: &Client, part: &Path) -> Result<u64, Failure> {
+    let failed =
+        |error: io::Error| Failure::failed(format!("cannot write {}: {error}; nothing was exported", part.display()));
+    let file = files::private_file(part).map_err(failed)?;
+    let count = export(args, client, &file).await?;
+    file.sync_all().map_err(failed)?;
+    files::rename(part, &args.file).map_err(failed)?;
+    Ok(count)
 }
 
 /// Writes all pages. Returns the number of names.

@@ -126,7 +126,7 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     let checkpoint = args.checkpoint.clone().or_else(|| of_file(".checkpoint").filter(|_| args.skip.is_none()));
     let checkpoint = Checkpoint::at(checkpoint.filter(|_| !args.dry_run));
     let mut summary = Summary { skipped: skip(&args, &checkpoint, &mut rows)?, ..Summary::default() };
-    let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0);
+    let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0)?;
     let mut secrets = Secrets::default();
     let mut pieces = Pieces::read(rows, args.wait.clone())?;
     while let Some(piece) = pieces.next().await? {

@@ -65,16 +65,17 @@ impl Log {
 
     /// Deletes the state in the store: a snapshot that broke off, or what an earlier incarnation has left.
     pub(crate) fn wipe(&mut self, store: &mut impl Store) {
+        // From the first batch on there is no whole state any more that somebody could go back to.
+        if let Some(StoredPhase::Joining { back, set_aside: true }) = schema::Phase::load(store) {
+            schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: false });
+        }
         let tables = Table::ALL.into_iter().filter(|table| table.in_snapshot());
-        tables.for_each(|table| empty(store, table));
+        tables.for_each(|table| empty(store, table, self.config.wipes_in_batches));
         self.peers.truncated.clear();
         // A newcomer that is admitted gets the secrets of its cluster anew.
         schema::Secret::clear_if_set(store);
         schema::SecretAge::clear_if_set(store);
         schema::Pepper::clear_if_set(store);
-        if let Some(StoredPhase::Joining { back, set_aside: true }) = schema::Phase::load(store) {
-            schema::Phase::save(store, &StoredPhase::Joining { back, set_aside: false });
-        }
         self.events.push(super::Event::Wiped);
     }
 

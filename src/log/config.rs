@@ -63,6 +63,9 @@ pub struct Config {
     /// After how many milliseconds a newcomer that is not admitted begins anew. Until then its sponsor keeps the ops
     /// that it lacks.
     pub snapshot_ttl: u64,
+    /// True where a state that is dropped may leave the store in several batches; false where nothing may be committed
+    /// while the log is opened.
+    pub wipes_in_batches: bool,
     /// True for a reader, which takes all that members have and is none itself.
     pub reads: bool,
     /// How many peers it sends to at a time, and how much.
@@ -85,6 +88,7 @@ impl Config {
             start_grace: 5000,
             keep_log: 60_000,
             snapshot_ttl: 3_600_000,
+            wipes_in_batches: true,
             reads: false,
             spread,
             seed,

@@ -61,8 +61,16 @@ pub(crate) fn read(
 /// Drops chunks of a log in which every op is at or below `upto` and older than `before`. It drops a limited number of
 /// them, so that a step stays short. `last` is the last op of the log that this node has. `begins` is where the log is
 /// known to begin, and becomes the place where it begins afterwards: a scan across rows that were deleted costs as much as
-/// one across rows, until the store has compacted them.
-pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: Seq, before: Millis, begins: &mut Seq) {
+/// one across rows, until the store has compacted them. Returns true where it has dropped as many as it may, so that more
+/// may be left.
+pub(super) fn truncate(
+    store: &mut impl Store,
+    origin: NodeId,
+    last: Seq,
+    upto: Seq,
+    before: Millis,
+    begins: &mut Seq,
+) -> bool {
     let (mut gone, mut last_old) = (Vec::new(), None);
     let rows = Span::<schema::Log>::of(origin).and_from(LogKey { origin, seq: *begins });
     schema::Log::scan(store, &rows, Direction::Up, &mut |chunk| {
@@ -86,6 +94,7 @@ pub(super) fn truncate(store: &mut impl Store, origin: NodeId, last: Seq, upto: 
         *begins = last + 1;
     }
     gone.iter().for_each(|chunk| schema::Log::delete_at(store, chunk));
+    gone.len() >= AT_ONCE
 }
 
 /// Returns true where every op of a chunk is older than a time.
@@ -158,8 +167,24 @@ mod tests {
             (610, 1000, 611, vec![]),
             (610, 1000, 611, vec![]),
         ] {
-            truncate(&mut store, NodeId(1), 610, upto, Millis(before), &mut begins);
-            assert_eq!((begins, rows(&store)), (begin, left), "up to {upto}, before {before}");
+            let goes_on = truncate(&mut store, NodeId(1), 610, upto, Millis(before), &mut begins);
+            assert_eq!((begins, rows(&store), goes_on), (begin, left, false), "up to {upto}, before {before}");
         }
+    }
+
+    #[test]
+    fn a_truncation_says_whether_it_has_dropped_all_that_it_may() {
+        let mut store = MemoryStore::new();
+        let count = 2 * AT_ONCE as u64 + 1;
+        for seq in 1..=count {
+            let mut buffer = LogBuffer::default();
+            let body = Body::Name(NameOp::Activate { registration: Stamp::default() });
+            buffer.push(Op::new(NodeId(1), seq, Hlc(seq << 16), Chain::default(), body));
+            buffer.write(&mut store);
+        }
+        let mut begins = 0;
+        let mut drops = || truncate(&mut store, NodeId(1), count, count, Millis(1000), &mut begins);
+        assert_eq!([drops(), drops(), drops(), drops()], [true, true, false, false]);
+        assert_eq!(begins, count + 1);
     }
 }

@@ -1,8 +1,8 @@
 //! The operations of an operator on the directory of a stopped node.
 //!
 //! Each operation takes the directory's lock, so none of them runs beside a node. Each one completes or leaves the
-//! directory as it was: a store that exists is changed in one batch, and a restored directory gets its name once it is
-//! whole.
+//! directory as it was: a store that exists is changed in one batch, and a restored directory gets its name, or its store, once
+//! all of it is there.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -156,31 +156,63 @@ pub struct Restored {
     pub alone: bool,
 }
 
-/// Makes a directory from a backup, for the next incarnation of its node. The directory gets its final name once it is
-/// whole.
+/// The directory in which the next one is made, inside of an existing directory, which may be a mount point.
+const RESTORING: &str = "restoring";
+
+/// Returns true where a directory exists, which has to be empty but for what a file system puts there itself and what a
+/// restoration that broke off has left.
+fn is_there(dir: &Path) -> Result<bool, OfflineError> {
+    let write = |error| OfflineError::Write { path: dir.to_owned(), error };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(write(error)),
+    };
+    let names = entries.collect::<io::Result<Vec<_>>>().map_err(write)?;
+    // The store comes last, so a directory without it and with this one is not whole.
+    let broke_off = names.iter().any(|name| name == RESTORING) && !names.iter().any(|name| name == "db");
+    let is_empty = broke_off || names.iter().all(|name| name == "lost+found");
+    if is_empty { Ok(true) } else { Err(OfflineError::NotEmpty(dir.to_owned())) }
+}
+
+/// Moves what was made into its directory, the store last.
+fn move_in(making: &Path, dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(making)? {
+        let name = entry?.file_name();
+        if name != "db" {
+            files::rename(&making.join(&name), &dir.join(&name))?;
+        }
+    }
+    files::rename(&making.join("db"), &dir.join("db"))?;
+    std::fs::remove_dir(making)
+}
+
+/// Makes a directory from a backup, for the next incarnation of its node. One that does not exist gets its name once it is
+/// whole; one that does is filled once all is there.
 ///
 /// # Errors
 /// See [`OfflineError`].
 pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
     let write = |error| OfflineError::Write { path: dir.to_owned(), error };
-    match std::fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
-        Ok(false) => {}
-        Ok(true) => return Err(OfflineError::NotEmpty(dir.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(write(error)),
-    }
+    let is_there = is_there(dir)?;
     let broken = |error| OfflineError::Backup { file: file.to_owned(), error };
     // The file is read twice, so that nothing is written before all of it is known to be whole.
     let rows = open_backup(file).and_then(|(reader, _)| reader.check()).map_err(broken)?;
-    let mut name = dir.file_name().ok_or_else(|| write(io::ErrorKind::InvalidInput.into()))?.to_owned();
-    name.push(".restoring");
-    let making = dir.with_file_name(name);
+    let making = if is_there {
+        dir.join(RESTORING)
+    } else {
+        let mut name = dir.file_name().ok_or_else(|| write(io::ErrorKind::InvalidInput.into()))?.to_owned();
+        name.push(".restoring");
+        dir.with_file_name(name)
+    };
     match std::fs::remove_dir_all(&making) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write(error)),
         _ => {}
     }
-    let restored =
-        fill(file, &making, rows).and_then(|restored| files::rename(&making, dir).map(|()| restored).map_err(write));
+    let restored = fill(file, &making, rows).and_then(|restored| {
+        let moved = if is_there { move_in(&making, dir) } else { files::rename(&making, dir) };
+        moved.map(|()| restored).map_err(write)
+    });
     if restored.is_err() {
         // The removal fails where the directory was renamed already or was never made.
         let _ = std::fs::remove_dir_all(&making);
@@ -259,5 +291,8 @@ fn replica(identity: &Identity, store: DiskStore) -> Result<Replica<DiskStore>, 
         label: String::new(),
         as_of: now.wall,
     };
-    Ok(Replica::open(Config::new(contact, 0), store, None, now)?)
+    let mut config = Config::new(contact, 0);
+    // Whoever only looks at a directory leaves a state that was set aside in it.
+    config.log.wipes_in_batches = false;
+    Ok(Replica::open(config, store, None, now)?)
 }

@@ -169,7 +169,7 @@ impl Registry {
     /// Returns when it must be stepped at the latest, in `elapsed` time.
     pub(crate) fn wake_at(&self) -> Millis {
         let deadline = self.waiters.next_deadline().unwrap_or(Millis(u64::MAX));
-        if self.retelling.is_some() { self.now.elapsed } else { deadline }
+        if self.retelling.is_some() || self.verdicts.expires_on() { self.now.elapsed } else { deadline }
     }
 
     /// How many registrations an owner may have that are open, and that hold names.

@@ -1,6 +1,8 @@
 //! The registry's rules, broken on purpose: see [`planted`](crate::planted). Each function receives the result of a
 //! rule and returns it unchanged, unless the bug that it stands for is planted; the last two do something in addition.
 
+use std::collections::BTreeMap;
+
 use super::Writer;
 use super::feed::EventKind;
 use super::waiters::Waiter;
@@ -9,8 +11,8 @@ use crate::log::{Now, Op};
 use crate::planted::{Bug, is};
 
 /// The requests that wait for a later twin; with the bug, they are forgotten.
-pub(super) fn handed_over(waiters: Vec<Waiter>) -> Vec<Waiter> {
-    if is(Bug::WaitersForgotten) { Vec::new() } else { waiters }
+pub(super) fn handed_over(waiters: BTreeMap<u64, Waiter>) -> BTreeMap<u64, Waiter> {
+    if is(Bug::WaitersForgotten) { BTreeMap::new() } else { waiters }
 }
 
 /// The earlier twin of a registration; with the bug, a twin counts as an ordinary loser.

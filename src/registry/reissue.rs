@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::feed::EventKind;
 use super::{Reader, Writer};
-use crate::clock::Stamp;
+use crate::clock::{NodeId, Stamp};
 use crate::crdt::{Extensions, NameOp, Registration, id_of_stamp, stamp_of_id};
 use crate::log::read_log;
 use crate::log::{Body, Chain, Op, Seq};
@@ -53,16 +53,28 @@ impl VoidedOp {
 pub(super) struct Reissue {
     /// True where some void op may not have been issued anew.
     open: bool,
+    /// Their stamps.
+    stamps: BTreeSet<Stamp>,
     /// The stamps of the void registrations among them, by id.
     ids: BTreeMap<Uuid, Stamp>,
     /// The extensions of void registrations by void ops.
     extended: BTreeMap<Stamp, Extensions>,
+    /// Of each log that is over and has such ops, the op at its cut, where that was among them.
+    counted: BTreeMap<NodeId, Option<Seq>>,
 }
 
 impl Reissue {
     /// Returns true where a void op may not have been issued anew.
     pub(super) fn has_open(&self) -> bool {
         self.open
+    }
+
+    /// Notes that an op, which has this id where it is a registration, is dealt with.
+    fn done(&mut self, stamp: Stamp, id: Option<Uuid>) {
+        self.stamps.remove(&stamp);
+        if let Some(id) = id.filter(|id| self.ids.get(id) == Some(&stamp)) {
+            self.ids.remove(&id);
+        }
     }
 }
 
@@ -151,23 +163,25 @@ impl Writer<'_> {
 
     /// Loads the ops that may have to be issued anew.
     pub(crate) fn load_reissue(&mut self) {
-        self.registry.reissue = Reissue::default();
+        let mut reissue = Reissue::default();
         for (stamp, void) in self.reader().void_rows() {
             match void {
                 VoidedOp::Open(op) => {
-                    self.registry.reissue.open = true;
-                    self.registry.reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
+                    reissue.stamps.insert(stamp);
+                    reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
                     if let Body::Name(NameOp::Extend { registration, expires }) = *op.body() {
-                        self.registry.reissue.extended.entry(registration).or_default().add(stamp, expires);
+                        reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
                 VoidedOp::Rejected(registration, _) => {
-                    self.registry.reissue.open = true;
-                    self.registry.reissue.ids.insert(registration.id(), stamp);
+                    reissue.stamps.insert(stamp);
+                    reissue.ids.insert(registration.id(), stamp);
                 }
                 VoidedOp::Again(..) => {}
             }
         }
+        reissue.open = !reissue.stamps.is_empty();
+        self.registry.reissue = reissue;
     }
 
     /// Writes the event that a registration was accepted, unless it was written already for the void registration that

@@ -17,6 +17,9 @@ use crate::log::{Decision, read_log};
 use crate::store::schema::{self, Rows, Span};
 use crate::store::{Direction, Store};
 
+/// Reservations that one step ends at most, so that a step stays short. A guess.
+const EXPIRE_AT_ONCE: usize = 256;
+
 /// The content of an undecided op, as far as its verdict needs it.
 #[derive(Clone, Debug)]
 enum What {
@@ -80,6 +83,8 @@ pub(crate) struct Verdicts {
     fates_changed: bool,
     /// The earliest end of a reservation that is still to be ended.
     next_expiry: Option<Hlc>,
+    /// True where the last step has left reservations that are to be ended.
+    expires_on: bool,
     /// The number of registrations among the undecided ops.
     pending: u64,
 }
@@ -94,6 +99,11 @@ impl Verdicts {
     /// Returns the earliest end of a reservation that is still to be ended.
     pub(crate) fn next_expiry(&self) -> Option<Hlc> {
         self.next_expiry
+    }
+
+    /// Returns true where reservations are left that are to be ended in the next step.
+    pub(crate) fn expires_on(&self) -> bool {
+        self.expires_on
     }
 
     pub(crate) fn has_contests(&self) -> bool {
@@ -415,31 +425,39 @@ impl Writer<'_> {
         held
     }
 
-    /// Ends the reservations that the watermark has passed and nobody activated in time.
+    /// Ends the reservations that the watermark has passed and nobody activated in time. Those whose own outcome is still
+    /// open end later, so that their events come in order. Where more are left than one step may end, the next step goes on.
     fn expire(&mut self) {
+        self.registry.verdicts.expires_on = false;
         let time = planted!(registry::expired_by(self.log.watermark(), self.registry.now));
         if self.registry.verdicts.next_expiry.is_none_or(|next| next > time) {
             return;
         }
-        let mut due = Vec::new();
-        schema::Expiries::each(self.store, &Span::<schema::Expiries>::until(time), |found| {
-            due.extend(found.key().map(|(_, stamp)| stamp));
+        let (verdicts, log, mut due) = (&self.registry.verdicts, &self.log, Vec::new());
+        let may_end = |stamp: &Stamp| log.is_decided(*stamp) && !verdicts.is_contested(*stamp);
+        schema::Expiries::scan(self.store, &Span::<schema::Expiries>::until(time), Direction::Up, &mut |found| {
+            due.extend(found.key().map(|(_, stamp)| stamp).filter(may_end));
+            if due.len() < EXPIRE_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        let expires_on = due.len() == EXPIRE_AT_ONCE;
         for stamp in due {
             if self.expire_one(stamp) {
                 self.log.keep_watermark();
             }
         }
-        self.registry.verdicts.next_expiry = first_expiry(self.store);
+        let verdicts = &mut self.registry.verdicts;
+        (verdicts.expires_on, verdicts.next_expiry) = (expires_on, first_expiry(self.store));
     }
 
-    /// Ends one reservation. Where its own outcome is still open it ends later, so that its events come in order;
-    /// returns false then.
-    fn expire_one(&mut self, stamp: Stamp) -> bool {
-        // This is checked before anything is read, because an undecided reservation is tried again in every step.
-        if !self.log.is_decided(stamp) || self.registry.verdicts.is_contested(stamp) {
-            return false;
+    /// Ends the reservations that the last step has left, where no step decides anything.
+    pub(crate) fn expire_on(&mut self) {
+        if self.registry.verdicts.expires_on {
+            self.expire();
         }
+    }
+
+    /// Ends one reservation. Returns false where it is not known or has no end.
+    fn expire_one(&mut self, stamp: Stamp) -> bool {
         let Some(mut registration) = Registration::load(self.store, stamp) else { return false };
         let Some(end) = registration.end() else { return false };
         let held = !has_ended(&registration) || self.reader().lost_in_private(&registration);

@@ -51,7 +51,8 @@ pub(super) struct Waiters {
     count: u64,
     /// The waiters of this step, each with its registration as it was then.
     fresh: Vec<(Box<Registration>, Waiter)>,
-    by_registration: BTreeMap<Stamp, Vec<Waiter>>,
+    /// The waiters of earlier steps by registration, and by their numbers.
+    by_registration: BTreeMap<Stamp, BTreeMap<u64, Waiter>>,
     deadlines: BTreeMap<(Millis, u64), Stamp>,
     /// Registrations that were decided in this step and have waiters.
     decided: Vec<Stamp>,
@@ -76,7 +77,9 @@ impl Waiters {
     /// Moves the waiters of a later twin to the earlier registration with the same id. They are looked at in this step,
     /// in case that registration is final already.
     pub(super) fn hand_over(&mut self, twin: Stamp, first: Stamp) {
-        for waiter in planted!(registry::handed_over(self.by_registration.remove(&twin).unwrap_or_default())) {
+        for waiter in
+            planted!(registry::handed_over(self.by_registration.remove(&twin).unwrap_or_default())).into_values()
+        {
             self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
             self.handed_over.push((first, waiter));
         }
@@ -86,13 +89,13 @@ impl Waiters {
         if let Some(deadline) = waiter.deadline {
             self.deadlines.insert((deadline, waiter.number), registration);
         }
-        self.by_registration.entry(registration).or_default().push(waiter);
+        self.by_registration.entry(registration).or_default().insert(waiter.number, waiter);
     }
 
     fn take_decided(&mut self) -> Vec<(Stamp, Waiter)> {
         let mut taken = Vec::new();
         for registration in std::mem::take(&mut self.decided) {
-            for waiter in self.by_registration.remove(&registration).unwrap_or_default() {
+            for waiter in self.by_registration.remove(&registration).unwrap_or_default().into_values() {
                 self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
                 taken.push((registration, waiter));
             }
@@ -102,21 +105,21 @@ impl Waiters {
 
     /// Returns the registrations with a waiter that waits only while every needed member is in reach.
     fn in_reach_only(&self) -> Vec<Stamp> {
-        let some = self.by_registration.iter().filter(|(_, waiters)| waiters.iter().any(|waiter| !waiter.always));
+        let some = self.by_registration.iter().filter(|(_, waiters)| waiters.values().any(|waiter| !waiter.always));
         some.map(|(registration, _)| *registration).collect()
     }
 
     /// Takes the waiters of a registration that do not wait for a member out of reach.
     fn take_in_reach_only(&mut self, registration: Stamp) -> Vec<(Stamp, Waiter)> {
         let waiters = self.by_registration.remove(&registration).unwrap_or_default();
-        let (stay, go): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|waiter| waiter.always);
+        let (stay, go): (BTreeMap<_, _>, BTreeMap<_, _>) = waiters.into_iter().partition(|(_, waiter)| waiter.always);
         if !stay.is_empty() {
             self.by_registration.insert(registration, stay);
         }
-        for waiter in &go {
+        for waiter in go.values() {
             self.deadlines.remove(&(waiter.deadline.unwrap_or_default(), waiter.number));
         }
-        go.into_iter().map(|waiter| (registration, waiter)).collect()
+        go.into_values().map(|waiter| (registration, waiter)).collect()
     }
 
     fn take_due(&mut self, now: Millis) -> Vec<(Stamp, Waiter)> {
@@ -124,9 +127,7 @@ impl Waiters {
         while let Some(entry) = self.deadlines.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((_, number), registration) = entry.remove_entry();
             let Some(waiters) = self.by_registration.get_mut(&registration) else { continue };
-            if let Some(index) = waiters.iter().position(|waiter| waiter.number == number) {
-                taken.push((registration, waiters.swap_remove(index)));
-            }
+            taken.extend(waiters.remove(&number).map(|waiter| (registration, waiter)));
             if waiters.is_empty() {
                 self.by_registration.remove(&registration);
             }

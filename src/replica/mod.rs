@@ -235,6 +235,8 @@ impl<S: Store> Replica<S> {
         // All ops of the step have arrived now, so it is known what is final, and the waiting requests can be answered.
         if let Some(decision) = self.log.decide() {
             self.writer().decide(decision);
+        } else {
+            self.writer().expire_on();
         }
         self.writer().answer_waiting();
         self.take_ready();

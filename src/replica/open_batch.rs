@@ -144,6 +144,10 @@ impl<S: Store> Store for OpenBatch<S> {
         self.committed
     }
 
+    fn catch_up(&mut self) {
+        self.store.catch_up();
+    }
+
     fn failure(&self) -> Option<StoreFailure> {
         self.store.failure()
     }

@@ -420,6 +420,12 @@ impl Store for DiskStore {
         self.write(table, key, None);
     }
 
+    fn catch_up(&mut self) {
+        if self.shared.await_durable(self.first + self.last) {
+            self.persisted(self.last);
+        }
+    }
+
     fn commit(&mut self) -> Batch {
         if self.rows.is_empty() {
             return self.last;

@@ -153,7 +153,7 @@ mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
-    use crate::store::prefix_end;
+    use crate::store::{DELETED_AT_ONCE, empty, prefix_end};
 
     #[test]
     fn scans_go_both_ways_within_their_bounds() {
@@ -178,6 +178,19 @@ mod tests {
         assert_eq!(store.commit(), 0);
         store.put(Table::Meta, &[1], &[]);
         assert_eq!((store.commit(), store.commit()), (1, 1));
+    }
+
+    #[test]
+    fn a_large_table_is_emptied_in_several_batches() {
+        for (in_batches, batches) in [(false, 0), (true, 2)] {
+            let mut store = MemoryStore::new();
+            for number in 0..2 * DELETED_AT_ONCE as u64 + 1 {
+                store.put(Table::Names, &number.to_be_bytes(), &[]);
+            }
+            let before = store.commit();
+            empty(&mut store, Table::Names, in_batches);
+            assert_eq!((store.rows(Table::Names).count(), store.last_batch()), (0, before + batches));
+        }
     }
 
     #[test]

@@ -210,6 +210,9 @@ pub trait Store {
     /// nothing was written since.
     fn commit(&mut self) -> Batch;
 
+    /// Waits until all batches are durable, where they are made durable by somebody else than the caller.
+    fn catch_up(&mut self) {}
+
     /// The failure that stopped the store, where one did.
     fn failure(&self) -> Option<StoreFailure>;
 }
@@ -223,12 +226,27 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(end)
 }
 
-/// Deletes all rows of a table.
-pub fn empty(store: &mut impl Store, table: Table) {
-    let mut keys = Vec::new();
-    store.scan(table, &[], None, Direction::Up, &mut |key, _| {
-        keys.push(key.to_vec());
-        ControlFlow::Continue(())
-    });
-    keys.iter().for_each(|key| store.delete(table, key));
+/// The most rows of a table that are deleted in one batch. A guess: some mebibytes of memory.
+const DELETED_AT_ONCE: usize = 1 << 16;
+
+/// Deletes all rows of a table. With `in_batches` those of a large table go in several batches, each durable before the
+/// next one begins, so that they take no more memory than a small one's. A crash may then leave a part of them.
+pub fn empty(store: &mut impl Store, table: Table, in_batches: bool) {
+    let mut from = Vec::new();
+    loop {
+        let mut keys = Vec::new();
+        store.scan(table, &from, None, Direction::Up, &mut |key, _| {
+            keys.push(key.to_vec());
+            if keys.len() < DELETED_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        keys.iter().for_each(|key| store.delete(table, key));
+        match keys.pop().filter(|_| keys.len() + 1 == DELETED_AT_ONCE && store.failure().is_none()) {
+            Some(last) => from = [&last[..], &[0]].concat(),
+            None => return,
+        }
+        if in_batches {
+            store.commit();
+            store.catch_up();
+        }
+    }
 }

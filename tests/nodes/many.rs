@@ -129,6 +129,20 @@ async fn a_table_is_imported_once_however_often_and_exported_again() {
 }
 
 #[tokio::test]
+async fn an_import_leaves_no_report_of_an_earlier_one() {
+    let home = Home::new();
+    let node = Process::start(&home, &Serve::new("a")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("people.csv");
+    let report = dir.path().join("people.csv.refused");
+    for (name, exit) in [("not a name", 1), ("alice", 0)] {
+        fs::write(&file, format!("owner,name\nann,{name}\n")).unwrap();
+        let (code, text) = types(&node, &["import", file.to_str().unwrap(), "--namespace", "username"]);
+        assert_eq!((code, report.exists()), (Some(exit), exit == 1), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_import_that_is_cut_short_goes_on_where_it_was() {
     let home = Home::new();
     let mut node = Process::start(&home, &Serve::new("a")).await;

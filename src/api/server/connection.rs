@@ -38,8 +38,8 @@ const PING: Duration = Duration::from_secs(20);
 /// The number of requests that may be under way on one HTTP/2 connection. A guess: many times what a browser or a
 /// connection pool uses.
 const MOST_STREAMS: u32 = 256;
-/// The maximum size of a request's headers over HTTP/2, in bytes.
-const MAX_HEADERS: u32 = 64 << 10;
+/// The maximum size of a request's head in bytes.
+const MAX_HEAD: u16 = u16::MAX;
 
 /// A connection that was accepted.
 pub(super) struct Connection {
@@ -177,7 +177,7 @@ where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + Send + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.headers_within).max_buf_size(MAX_HEAD.into());
     watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
 }
 
@@ -209,7 +209,7 @@ where
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
-    builder.max_concurrent_streams(MOST_STREAMS).max_header_list_size(MAX_HEADERS);
+    builder.max_concurrent_streams(MOST_STREAMS).max_header_list_size(MAX_HEAD.into());
     let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         served = served => served,

@@ -74,7 +74,11 @@ pub(in crate::api) async fn serve_plain(
         }
         idle.begins();
         // Refusals come without a wait, and whoever sends many at once must not keep the thread for itself.
-        tokio::task::consume_budget().await;
+        if response.status().is_client_error() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::task::consume_budget().await;
+        }
     }
 }
 

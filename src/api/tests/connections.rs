@@ -50,6 +50,18 @@ async fn whoever_sends_nothing_or_half_of_a_head_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let fake = fake(Connections::default()).await;
+    let mut stream = fake.connect().await;
+    let line = format!("x-more: {}\r\n", "y".repeat(1000));
+    let head = format!("GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n{}", line.repeat(70));
+    // The server closes the connection while the head is being sent.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let said = until_closed(&mut stream).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
+}
+
+#[tokio::test]
 async fn a_head_that_drips_ends_all_the_same() {
     let fake = fake(quick()).await;
     let mut stream = fake.connect().await;

@@ -380,6 +380,32 @@ async fn hyper_reads_a_connection_from_the_first_request_on_that_is_not_plain() 
     assert_eq!(served(&mut server, &listed).await, Some(Vec::new()), "pages need headers that the router alone sends");
 }
 
+/// Refusals cost nobody a wait, so a client that is refused over and over would keep the thread for itself.
+#[tokio::test]
+async fn whoever_is_refused_lets_others_have_the_thread() {
+    let (mut client, mut server) = pair().await;
+    let refused = plain().replace("127.0.0.1", "elsewhere.example");
+    client.write_all(refused.repeat(50).as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut turns = 0;
+    let others = async {
+        loop {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let shortcut = shortcut(Gate::default());
+    tokio::select! {
+        _ = served(&mut server, &shortcut) => {}
+        () = others => {}
+    }
+    drop(server);
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said.matches("HTTP/1.1 421").count(), 50, "{said}");
+    assert!(turns >= 50, "{turns}");
+}
+
 /// A node must not hold the connections of clients that have gone while their names wait for other members.
 #[tokio::test]
 async fn a_client_that_goes_while_it_waits_gives_its_connection_back() {

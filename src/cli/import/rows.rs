@@ -39,18 +39,28 @@ pub(super) struct Row {
     pub(super) body: Result<RegistrationBody, String>,
     /// True where its id was derived from its content.
     pub(super) made: bool,
+    /// Identifies the row: its id, or what is made of its text where it is not valid.
+    mark: Uuid,
 }
 
 impl Row {
     pub(super) fn new(line: u64, text: String, draft: Result<Draft, String>, defaults: &Defaults) -> Self {
         let made = draft.as_ref().is_ok_and(|draft| draft.id.is_none());
-        Self { line, text, body: draft.and_then(|draft| draft.body(defaults)), made }
+        let end = draft.as_ref().ok().and_then(|draft| draft.expires_at);
+        let body = draft.and_then(|draft| draft.body(defaults));
+        // A reservation may be over when the import goes on, and its row is the same one still.
+        let mark = body.as_ref().ok().and_then(|body| body.id).unwrap_or_else(|| Uuid::new_v5(&ROWS, text.as_bytes()));
+        let body = body.and_then(|mut body| {
+            let left = end.map(left).transpose()?;
+            body.ttl = body.ttl.or(left);
+            Ok(body)
+        });
+        Self { line, text, body, made, mark }
     }
 
     /// Returns an id that identifies the row.
     pub(super) fn mark(&self) -> Uuid {
-        let id = self.body.as_ref().ok().and_then(|body| body.id);
-        id.unwrap_or_else(|| Uuid::new_v5(&ROWS, self.text.as_bytes()))
+        self.mark
     }
 }
 
@@ -72,6 +82,7 @@ pub(super) struct Draft {
 read_from_object!(Draft);
 
 impl Draft {
+    /// Returns the registration. One that ends at a time has no `ttl` yet, unless the row gives one.
     fn body(self, defaults: &Defaults) -> Result<RegistrationBody, String> {
         let owner = self.owner.filter(|owner| !owner.is_empty()).ok_or("it has no owner")?;
         let mut names = self.names;
@@ -86,12 +97,17 @@ impl Draft {
         if let Some(name) = names.iter().find(|name| check_namespace(&name.namespace).is_err()) {
             return Err(format!("{:?}: {}", name.namespace, crate::name::NamespaceError));
         }
-        let left = self.expires_at.map(left).transpose()?;
         let content = (&owner, &names, self.ttl, self.expires_at, &self.metadata);
         let content = serde_json::to_vec(&content).map_err(|error| error.to_string())?;
         let id = self.id.unwrap_or_else(|| Uuid::new_v5(&defaults.ids_under.unwrap_or(ROWS), &content));
-        let (ttl, metadata) = (self.ttl.or(left), self.metadata);
-        Ok(RegistrationBody { id: Some(id), owner, names, ttl, metadata, ..RegistrationBody::default() })
+        Ok(RegistrationBody {
+            id: Some(id),
+            owner,
+            names,
+            ttl: self.ttl,
+            metadata: self.metadata,
+            ..RegistrationBody::default()
+        })
     }
 }
 
@@ -207,6 +223,23 @@ mod tests {
         let mut rows = Rows::new(Format::Ndjson, Lines::new(text.as_bytes()), Options::default()).unwrap();
         while rows.next().unwrap().is_some() {}
         assert_eq!(rows.ignored(), ["since"]);
+    }
+
+    /// An import that was cut short must know its last row again, also where its reservation is over by then.
+    #[test]
+    fn the_mark_of_a_row_does_not_depend_on_the_time() {
+        let rows = read(
+            Format::Ndjson,
+            concat!(
+                r#"{"owner":"ann","name":"a","id":"0198c0de-0000-7000-8000-000000000001","expires_at":"2020-01-01T00:00:00Z"}"#,
+                "\n",
+                r#"{"owner":"ann","name":"a","expires_at":"2020-01-01T00:00:00Z"}"#,
+                "\n"
+            ),
+        );
+        assert!(rows.iter().all(|row| row.body.clone().unwrap_err().contains("was over")));
+        assert_eq!(rows[0].mark().to_string(), "0198c0de-0000-7000-8000-000000000001");
+        assert_ne!(rows[1].mark(), Uuid::new_v5(&ROWS, rows[1].text.as_bytes()), "it is that of its content");
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(super) fn passes(error: &ClientError) -> bool {
 /// Returns true for a problem that may pass with time. An owner or token with too many names does not get fewer by
 /// waiting.
 fn is_busy(problem: &Problem) -> bool {
-    matches!(problem.status, 429 | 503) && problem.problem_type != ProblemType::TooManyHeld
+    matches!(problem.status, 429 | 503 | 507) && problem.problem_type != ProblemType::TooManyHeld
 }
 
 fn count(row: &Row, answer: BatchLine, refused: &mut Refused, summary: &mut Summary) -> Result<(), Failure> {
@@ -136,7 +136,9 @@ mod tests {
     fn what_time_alone_changes_is_tried_again() {
         let again = |problem_type| is_busy(&Problem::new(problem_type, "why"));
         assert!(
-            [ProblemType::TooManyOpen, ProblemType::TooManyRequests, ProblemType::Unavailable].map(again) == [true; 3]
+            [ProblemType::TooManyOpen, ProblemType::TooManyRequests, ProblemType::Unavailable, ProblemType::DiskLow]
+                .map(again)
+                == [true; 4]
         );
         assert!([ProblemType::TooManyHeld, ProblemType::NameTaken].map(again) == [false; 2]);
     }

@@ -96,6 +96,8 @@ pub(crate) struct Peers {
     pub(super) next_contacts: Millis,
     /// When to truncate the logs again.
     pub(super) next_truncation: Millis,
+    /// True where the last truncation has left some that could go.
+    pub(in crate::log) truncates_on: bool,
     /// Where each log begins in the store, as far as this process has truncated it.
     pub(in crate::log) truncated: BTreeMap<NodeId, Seq>,
     /// The peer that a newcomer has asked for a snapshot. It asks one at a time, because parts of two snapshots would
@@ -130,6 +132,7 @@ impl Peers {
             next_vote: now.elapsed,
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
+            truncates_on: false,
             truncated: BTreeMap::new(),
             sponsor: None,
             received: None,

@@ -21,10 +21,12 @@ use crate::store::Store;
 const EVERY: u64 = 1000;
 
 impl Log {
-    /// Drops the ops that all members hold and that are decided on this node.
+    /// Drops the ops that all members hold and that are decided on this node. Where more of them are left than one step
+    /// may drop, the next step goes on: under load each step begins a chunk, so that chunks come faster than heartbeats.
     pub(super) fn truncate(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
-        if now < self.peers.next_truncation || !self.phase.may_decide() {
+        let goes_on = std::mem::take(&mut self.peers.truncates_on);
+        if !goes_on && now < self.peers.next_truncation || !self.phase.may_decide() {
             return;
         }
         self.peers.next_truncation = now.plus(EVERY);
@@ -41,7 +43,7 @@ impl Log {
             let upto = self.frontiers.decided(origin).min(held.unwrap_or(u64::MAX));
             let last = self.frontiers.seq(origin);
             let begins = self.peers.truncated.entry(origin).or_default();
-            ops::truncate(store, origin, last, upto, before, begins);
+            self.peers.truncates_on |= ops::truncate(store, origin, last, upto, before, begins);
         }
     }
 

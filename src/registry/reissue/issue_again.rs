@@ -17,15 +17,25 @@ use crate::store::schema::{self, Rows};
 const AT_ONCE: usize = 256;
 
 impl Reader<'_> {
-    /// Returns the logs of earlier incarnations in which this node still has the op at the cut, with the cuts. The
-    /// stored ops of a log are dealt with in order, so the op at the cut is present until all ops before it are dealt
-    /// with.
-    fn counted(&self, due: &[(Stamp, VoidedOp)]) -> BTreeMap<NodeId, Seq> {
-        let at_the_cut = |(stamp, void): &(Stamp, VoidedOp)| {
-            let (seq, chain) = void.place()?;
-            self.log.ends_with(stamp.node, seq, chain).then_some((stamp.node, seq))
-        };
-        due.iter().filter_map(at_the_cut).collect()
+    /// Of each log that is over since the last look, returns the op at its cut where this node still has it. The stored ops
+    /// of a log are dealt with in order, so the op at the cut is present until all ops before it are dealt with.
+    fn newly_counted(&self) -> BTreeMap<NodeId, Option<Seq>> {
+        let reissue = &self.registry.reissue;
+        let is_new = |node: NodeId| !reissue.counted.contains_key(&node) && self.log.is_over(node);
+        let mut found = BTreeMap::new();
+        for stamp in reissue.stamps.iter().filter(|stamp| is_new(stamp.node)) {
+            let place = schema::Void::get(self.store, *stamp).and_then(|void| void.place());
+            let at_the_cut = place.filter(|(seq, chain)| self.log.ends_with(stamp.node, *seq, *chain));
+            let known = found.entry(stamp.node).or_default();
+            *known = at_the_cut.map(|(seq, _)| seq).or(*known);
+        }
+        found
+    }
+
+    /// Returns some void ops whose logs are over, in their order.
+    fn due_void(&self) -> Vec<(Stamp, VoidedOp)> {
+        let due = self.registry.reissue.stamps.iter().filter(|stamp| self.log.is_over(stamp.node));
+        due.filter_map(|stamp| Some((*stamp, schema::Void::get(self.store, *stamp)?))).take(AT_ONCE).collect()
     }
 
     fn after(&self, claim: &Claim) -> Option<Stamp> {
@@ -64,32 +74,28 @@ impl Writer<'_> {
         if !self.registry.reissue.open || !self.log.may_issue_anew() {
             return;
         }
-        let open = self
-            .reader()
-            .void_rows()
-            .into_iter()
-            .filter(|(_, void)| matches!(void, VoidedOp::Open(_) | VoidedOp::Rejected(..)));
-        let open: Vec<_> = open.collect();
-        self.registry.reissue.open = !open.is_empty();
-        if open.is_empty() {
+        self.registry.reissue.open = !self.registry.reissue.stamps.is_empty();
+        if !self.registry.reissue.open {
             self.sweep_typed();
             self.sweep_held();
         }
-        let due: Vec<_> = open.into_iter().filter(|(stamp, _)| self.log.is_over(stamp.node)).collect();
-        let counted = self.reader().counted(&due);
-        for (stamp, void) in due.into_iter().take(AT_ONCE) {
-            let counts = counted.get(&stamp.node).is_some_and(|cut| void.place().is_some_and(|(seq, _)| seq <= *cut));
-            if counts && void.id().is_none_or(|id| self.registry.lattice.find(self.store, id).is_none()) {
+        let counted = self.reader().newly_counted();
+        self.registry.reissue.counted.extend(counted);
+        for (stamp, void) in self.reader().due_void() {
+            let (id, place) = (void.id(), void.place());
+            let cut = self.registry.reissue.counted.get(&stamp.node).copied().flatten();
+            let counts = cut.zip(place).is_some_and(|(cut, (seq, _))| seq <= cut);
+            if counts && id.is_none_or(|id| self.registry.lattice.find(self.store, id).is_none()) {
                 // This op is not above the cut, so it counts. If the cluster does not know it any more, it was over and
                 // forgotten.
-                self.settled(stamp);
+                self.settled(stamp, id);
                 continue;
             }
             match void {
                 VoidedOp::Rejected(registration, _)
                     if self.registry.lattice.find(self.store, registration.id()).is_some() =>
                 {
-                    self.settled(stamp)
+                    self.settled(stamp, id)
                 }
                 // No other node knows this registration, so its rejection is recorded on this node alone.
                 VoidedOp::Rejected(registration, _) => {
@@ -97,7 +103,7 @@ impl Writer<'_> {
                     self.tell(EventKind::Accepted, rejected.stamp);
                     self.tell(EventKind::Rejected(self.reader().lost_to(&rejected)), rejected.stamp);
                     self.note_over(&rejected);
-                    self.settled(stamp);
+                    self.settled(stamp, id);
                 }
                 VoidedOp::Open(op) => self.issue_again(stamp, *op),
                 VoidedOp::Again(..) => {}
@@ -112,24 +118,24 @@ impl Writer<'_> {
             Body::Name(NameOp::Register(register)) => self.again(stamp, Arc::unwrap_or_clone(register)),
             Body::Name(said) => {
                 self.once_more(stamp, said);
-                self.settled(stamp);
+                self.settled(stamp, None);
             }
             // An op about the membership is not issued anew, because no client waits for it.
-            Body::Member(_) => self.settled(stamp),
+            Body::Member(_) => self.settled(stamp, None),
         }
     }
 
-    /// Notes that nothing is left to do about an op.
-    fn settled(&mut self, stamp: Stamp) {
+    /// Notes that nothing is left to do about an op, which has this id where it is a registration.
+    fn settled(&mut self, stamp: Stamp, id: Option<Uuid>) {
         schema::Void::delete(self.store, stamp);
-        self.registry.reissue.ids.retain(|_, void| *void != stamp);
+        self.registry.reissue.done(stamp, id);
     }
 
     /// Replaces a void registration by the client's retry at another node, or by a new op of this node. A name that
     /// somebody else holds by now is claimed all the same, so that the client gets an outcome.
     fn again(&mut self, void: Stamp, register: Register) {
         if let Some(known) = register.id.and_then(|id| self.registry.lattice.find(self.store, id)) {
-            return if known.stamp == void { self.settled(void) } else { self.stands_now(void, &known) };
+            return if known.stamp == void { self.settled(void, register.id) } else { self.stands_now(void, &known) };
         }
         let (id, accepted) = (register.id, register.accepted.or(Some(void.hlc)));
         let claims =
@@ -149,7 +155,7 @@ impl Writer<'_> {
     fn stands_now(&mut self, void: Stamp, again: &Registration) {
         let entry = VoidedOp::Again(again.stamp, again.id());
         schema::Void::put(self.store, void, &entry);
-        self.registry.reissue.ids.retain(|_, stamp| *stamp != void);
+        self.registry.reissue.done(void, Some(again.id()));
         self.registry.waiters.hand_over(void, again.stamp);
     }
 

@@ -324,6 +324,30 @@ fn an_owner_may_not_reserve_the_dictionary() {
 }
 
 #[test]
+fn an_owner_near_the_limit_goes_on_with_names_that_are_decided_at_once() {
+    let mut cluster = Cluster::founded(1);
+    limit(&mut cluster, 3);
+    let of_eve = |name: &str, ttl| Command::Register(RegisterRequest { ttl, ..of("eve", &[name]) });
+    let reserve = |name: &str| of_eve(name, Some(60_000));
+    let Ok(Answer::Registration(first)) = cluster.reply(1, reserve("a")) else { panic!("it is free") };
+    assert!(cluster.reply(1, reserve("b")).is_ok());
+    for n in 0..10 {
+        assert!(cluster.reply(1, of_eve(&format!("n{n}"), None)).is_ok(), "two are open");
+    }
+    assert!(cluster.reply(1, reserve("c")).is_ok());
+    let refused = Err(Refusal::TooManyOpen { owner: "eve".into(), limit: 3 });
+    assert_eq!(cluster.reply(1, reserve("d")), refused);
+    cluster.pass(1000);
+    assert_eq!(cluster.reply(1, of_eve("e", None)), refused);
+    cluster.reply(1, Command::Release { id: first.id }).unwrap();
+    cluster.pass(1000);
+    assert!(cluster.reply(1, reserve("d")).is_ok());
+    assert_eq!(cluster.reply(1, reserve("f")), refused);
+    cluster.pass(70_000);
+    assert!(cluster.reply(1, reserve("f")).is_ok(), "all have ended");
+}
+
+#[test]
 fn undecided_registrations_count_and_decided_ones_do_not() {
     let mut cluster = Cluster::founded(2);
     limit(&mut cluster, 2);

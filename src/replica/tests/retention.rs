@@ -3,7 +3,7 @@
 use super::super::verify::verify;
 use super::*;
 use crate::crdt::ID_WINDOW;
-use crate::store::schema::{self, Rows};
+use crate::store::schema::{self, Rows, Span};
 
 /// Returns the numbers of the events after a cursor, or the number of the first event that is kept where the cursor is
 /// too old.
@@ -24,6 +24,56 @@ fn keep_events(cluster: &mut Cluster, millis: u64) {
         .nodes
         .values_mut()
         .for_each(|replica| replica.log.found_with(|settings| settings.keep_events = Some(millis)));
+}
+
+/// Runs one node without a pause after this time has passed, for as long as it wants to be stepped at once. Returns the numbers
+/// of rows that `count` saw, without repetitions.
+fn counted_at_once(cluster: &mut Cluster, millis: u64, count: impl Fn(&Replica<MemoryStore>) -> usize) -> Vec<usize> {
+    let now = &mut cluster.now;
+    *now = Now { wall: now.wall.plus(millis), elapsed: now.elapsed.plus(millis) };
+    let replica = cluster.nodes.get_mut(&node(1)).unwrap();
+    let mut counts = vec![count(replica)];
+    for step in 0..100 {
+        replica.flush(cluster.now);
+        replica.handle(cluster.now, Input::Persisted(Batch::MAX / 2));
+        counts.push(count(replica));
+        if step > 2 && replica.wake_at() > cluster.now.elapsed {
+            break;
+        }
+    }
+    counts.dedup();
+    counts
+}
+
+#[test]
+fn many_reservations_end_a_few_in_each_step() {
+    let mut cluster = Cluster::founded(1);
+    for n in 0..600 {
+        cluster.reserve(1, &format!("n{n}"), 1000);
+    }
+    let counts = counted_at_once(&mut cluster, 5000, |replica| {
+        let mut rows = 0;
+        schema::Expiries::each(&replica.store, &Span::all(), |_| rows += 1);
+        rows
+    });
+    assert_eq!(counts, [600, 344, 88, 0]);
+    assert_eq!(cluster.name(1, "n0"), NameStatus::Available);
+    assert_eq!(cluster.name(1, "n599"), NameStatus::Available);
+}
+
+#[test]
+fn a_log_of_many_small_steps_is_truncated_without_a_pause() {
+    let mut cluster = Cluster::founded(1);
+    for n in 0..200 {
+        cluster.claim(1, &format!("n{n}"));
+    }
+    let counts = counted_at_once(&mut cluster, 120_000, |replica| {
+        let mut rows = 0;
+        schema::Log::each(&replica.store, &Span::all(), |_| rows += 1);
+        rows
+    });
+    assert!(counts[0] >= 200 && counts.last() == Some(&0), "{counts:?}");
+    assert!(counts.windows(2).all(|pair| pair[0] - pair[1] <= 64), "{counts:?}");
 }
 
 #[test]

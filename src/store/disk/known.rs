@@ -53,8 +53,12 @@ impl Known {
         !self.used[table as usize].load(Acquire)
     }
 
-    /// Adds a key, before the tables get it. Threads that add keys at the same time may fill a part a little further.
+    /// Adds a key, before the tables get it. A key that seems to be here already takes no room. Threads that add keys at the
+    /// same time may fill a part a little further.
     pub(super) fn insert(&self, hash: Hash) {
+        if self.may_have(hash) {
+            return;
+        }
         let mut part = self.part.load(Relaxed);
         if self.keys.fetch_add(1, Relaxed) >= KEYS_OF_A_BLOCK << exponent(part) && part + 1 < PARTS {
             part += 1;
@@ -131,10 +135,13 @@ mod tests {
         let known = Known::default();
         known.use_table(Table::Names);
         known.completed();
-        let count = (KEYS_OF_A_BLOCK << exponent(0)) + (KEYS_OF_A_BLOCK << exponent(1)) + 1000;
+        let count = (KEYS_OF_A_BLOCK << exponent(0)) + (KEYS_OF_A_BLOCK << exponent(1)) + 100_000;
         (0..count).for_each(|number| known.insert(hash(number)));
         assert_eq!(known.part.load(Relaxed), 2);
         assert!((0..count).all(|number| !known.denies(Table::Names, hash(number))));
+        let before = known.keys.load(Relaxed);
+        (0..count).for_each(|number| known.insert(hash(number)));
+        assert_eq!(known.keys.load(Relaxed), before, "they were here");
         let wrong = (count..count + 100_000).filter(|number| !known.denies(Table::Names, hash(*number))).count();
         assert!(wrong < 4000, "{wrong} of 100,000");
     }
