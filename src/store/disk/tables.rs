@@ -234,7 +234,8 @@ impl Tables {
                 polls += 1;
                 if polls % ASK_AGAIN == 0 {
                     tracing::debug!(files = keyspace.l0_table_count(), "asking for another compaction");
-                    // An ingestion without rows asks for a compaction and does nothing else.
+                    // An ingestion without rows asks for a compaction. It leaves an empty file, which fjall removes at its next
+                    // start.
                     keyspace.start_ingestion()?.finish()?;
                 }
             }
