@@ -439,14 +439,15 @@ impl Writer<'_> {
             due.extend(found.key().map(|(_, stamp)| stamp).filter(may_end));
             if due.len() < EXPIRE_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let expires_on = due.len() == EXPIRE_AT_ONCE;
+        let (is_all, mut any) = (due.len() < EXPIRE_AT_ONCE, false);
         for stamp in due {
             if self.expire_one(stamp) {
                 self.log.keep_watermark();
+                any = true;
             }
         }
         let verdicts = &mut self.registry.verdicts;
-        (verdicts.expires_on, verdicts.next_expiry) = (expires_on, first_expiry(self.store));
+        (verdicts.expires_on, verdicts.next_expiry) = (any && !is_all, first_expiry(self.store));
     }
 
     /// Ends the reservations that the last step has left, where no step decides anything.

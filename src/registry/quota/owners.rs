@@ -3,9 +3,9 @@
 //! Open registrations are undecided ones, and reservations that are neither activated nor ended. They are counted among
 //! the owner's latest registrations, as this node knows them. To keep this cheap, an owner is counted again only after
 //! it has used up the room that its last count left, and then only what it has registered since: what was counted before
-//! can only have become less. All is counted once more before an owner is refused. Owners share counters by a hash that is secret to each node: two
-//! owners with one hash share a counter, and after a start each counter has a small credit. So an owner may exceed the
-//! limit by a little, but is never refused below it.
+//! can only have become less. All is counted once more before an owner is refused. Owners share counters by a hash that is
+//! secret to each node: two owners with one hash share a counter, and after a start each counter has a small credit. So an
+//! owner may exceed the limit by a little, but is never refused below it.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
