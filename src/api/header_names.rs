@@ -15,7 +15,8 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The trace that a request belongs to (W3C Trace Context).
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Whether a page of the same site or of another one made a browser send a request (W3C Fetch Metadata).
+/// Sent by browsers: how the site of the page that makes a request relates to the site that is asked, `same-origin`, `same-site`,
+/// `cross-site` or `none` (W3C Fetch Metadata).
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Tells browsers which sites may load an answer, for instance as an image or a script (Fetch Standard).
 pub(super) const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

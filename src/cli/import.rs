@@ -126,7 +126,12 @@ pub(super) async fn run(args: ImportArgs) -> Outcome {
     let checkpoint = args.checkpoint.clone().or_else(|| of_file(".checkpoint").filter(|_| args.skip.is_none()));
     let checkpoint = Checkpoint::at(checkpoint.filter(|_| !args.dry_run));
     let mut summary = Summary { skipped: skip(&args, &checkpoint, &mut rows)?, ..Summary::default() };
-    let mut refused = Refused::at(args.report.clone().or_else(|| of_file(".refused")), summary.skipped > 0)?;
+    let own_report = of_file(".refused").filter(|_| args.report.is_none());
+    // A file that was named by the user is left alone until a row is refused: it may be any other file.
+    if let Some(report) = own_report.as_deref().filter(|_| summary.skipped == 0) {
+        Refused::remove(report)?;
+    }
+    let mut refused = Refused::at(own_report.or_else(|| args.report.clone()), summary.skipped > 0);
     let mut secrets = Secrets::default();
     let mut pieces = Pieces::read(rows, args.wait.clone())?;
     while let Some(piece) = pieces.next().await? {

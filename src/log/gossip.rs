@@ -195,9 +195,7 @@ impl Log {
         }
         self.ask_on();
         self.send_on(store);
-        if self.peers.truncates_on {
-            self.truncate(store);
-        }
+        self.truncate(store);
         self.beat(store, small, contested);
         self.promise_unasked();
     }
@@ -262,9 +260,6 @@ impl Log {
         }
         let interval =
             if self.view().is_busy(contested) { self.config.busy_heartbeat } else { self.view().heartbeat() };
-        if !self.peers.truncates_on {
-            self.truncate(store);
-        }
         self.peers.next_heartbeat = now.plus(interval * 3 / 4 + u64::from(self.rng.next_u32()) % (interval / 2).max(1));
         // Where the clock is ahead of the wall clock, as after a restart, the promise would otherwise seem to stand
         // still.

@@ -38,7 +38,8 @@ impl View<'_> {
         let silence = self.next_silence().unwrap_or(never);
         let started = self.start_may_end_at().unwrap_or(never);
         let promise = self.next_promise().unwrap_or(never);
-        let goes_on = self.peers.any_behind() && self.phase.takes_ops() || self.peers.truncates_on;
+        let truncates = self.phase.may_decide() && self.peers.next_truncation <= self.now.elapsed;
+        let goes_on = self.peers.any_behind() && self.phase.takes_ops() || truncates;
         let more = if goes_on { self.now.elapsed } else { never };
         self.peers.next_heartbeat().min(silence).min(started).min(promise).min(more)
     }

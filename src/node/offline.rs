@@ -4,6 +4,7 @@
 //! directory as it was: a store that exists is changed in one batch, and a restored directory gets its name, or its store, once
 //! all of it is there.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -156,10 +157,13 @@ pub struct Restored {
     pub alone: bool,
 }
 
-/// The directory in which the next one is made, inside of an existing directory, which may be a mount point.
-const RESTORING: &str = "restoring";
+/// The directory in which a restored one is made, inside of an existing directory, which may be a mount point.
+const RESTORING: &str = ".forename-restoring";
 
-/// Returns true where a directory exists, which has to be empty but for what a file system puts there itself and what a
+/// What a restoration that broke off may have left beside that one. The store comes last.
+const LEFT: [&str; 2] = ["identity.key", "LOCK"];
+
+/// Returns true where a directory exists. It has to be empty, but for what a file system puts there itself and what a
 /// restoration that broke off has left.
 fn is_there(dir: &Path) -> Result<bool, OfflineError> {
     let write = |error| OfflineError::Write { path: dir.to_owned(), error };
@@ -169,10 +173,11 @@ fn is_there(dir: &Path) -> Result<bool, OfflineError> {
         Err(error) => return Err(write(error)),
     };
     let names = entries.collect::<io::Result<Vec<_>>>().map_err(write)?;
-    // The store comes last, so a directory without it and with this one is not whole.
-    let broke_off = names.iter().any(|name| name == RESTORING) && !names.iter().any(|name| name == "db");
-    let is_empty = broke_off || names.iter().all(|name| name == "lost+found");
-    if is_empty { Ok(true) } else { Err(OfflineError::NotEmpty(dir.to_owned())) }
+    let broke_off = names.iter().any(|name| name == RESTORING);
+    let may_be_there = |name: &OsString| {
+        name == "lost+found" || name == RESTORING || broke_off && LEFT.iter().any(|left| name == left)
+    };
+    if names.iter().all(may_be_there) { Ok(true) } else { Err(OfflineError::NotEmpty(dir.to_owned())) }
 }
 
 /// Moves what was made into its directory, the store last.
@@ -209,15 +214,13 @@ pub fn restore(file: &Path, dir: &Path) -> Result<Restored, OfflineError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write(error)),
         _ => {}
     }
-    let restored = fill(file, &making, rows).and_then(|restored| {
-        let moved = if is_there { move_in(&making, dir) } else { files::rename(&making, dir) };
-        moved.map(|()| restored).map_err(write)
-    });
-    if restored.is_err() {
-        // The removal fails where the directory was renamed already or was never made.
+    let restored = fill(file, &making, rows).inspect_err(|_| {
+        // The removal fails where the directory was never made.
         let _ = std::fs::remove_dir_all(&making);
-    }
-    restored
+    })?;
+    // Where this fails, the next restoration begins anew with what is left.
+    let moved = if is_there { move_in(&making, dir) } else { files::rename(&making, dir) };
+    moved.map(|()| restored).map_err(write)
 }
 
 fn open_backup(file: &Path) -> Result<(Reader<BufReader<File>>, Head), BackupError> {

@@ -2,6 +2,7 @@
 
 mod issue_again;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -53,8 +54,8 @@ impl VoidedOp {
 pub(super) struct Reissue {
     /// True where some void op may not have been issued anew.
     open: bool,
-    /// Their stamps.
-    stamps: BTreeSet<Stamp>,
+    /// Their stamps, by the logs that they are in.
+    stamps: BTreeMap<NodeId, BTreeSet<Stamp>>,
     /// The stamps of the void registrations among them, by id.
     ids: BTreeMap<Uuid, Stamp>,
     /// The extensions of void registrations by void ops.
@@ -71,7 +72,12 @@ impl Reissue {
 
     /// Notes that an op, which has this id where it is a registration, is dealt with.
     fn done(&mut self, stamp: Stamp, id: Option<Uuid>) {
-        self.stamps.remove(&stamp);
+        if let Entry::Occupied(mut of_log) = self.stamps.entry(stamp.node) {
+            of_log.get_mut().remove(&stamp);
+            if of_log.get().is_empty() {
+                of_log.remove();
+            }
+        }
         if let Some(id) = id.filter(|id| self.ids.get(id) == Some(&stamp)) {
             self.ids.remove(&id);
         }
@@ -167,14 +173,14 @@ impl Writer<'_> {
         for (stamp, void) in self.reader().void_rows() {
             match void {
                 VoidedOp::Open(op) => {
-                    reissue.stamps.insert(stamp);
+                    reissue.stamps.entry(stamp.node).or_default().insert(stamp);
                     reissue.ids.extend(id_of(&op).map(|id| (id, stamp)));
                     if let Body::Name(NameOp::Extend { registration, expires }) = *op.body() {
                         reissue.extended.entry(registration).or_default().add(stamp, expires);
                     }
                 }
                 VoidedOp::Rejected(registration, _) => {
-                    reissue.stamps.insert(stamp);
+                    reissue.stamps.entry(stamp.node).or_default().insert(stamp);
                     reissue.ids.insert(registration.id(), stamp);
                 }
                 VoidedOp::Again(..) => {}

@@ -240,10 +240,9 @@ pub fn empty(store: &mut impl Store, table: Table, in_batches: bool) {
             if keys.len() < DELETED_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         keys.iter().for_each(|key| store.delete(table, key));
-        match keys.pop().filter(|_| keys.len() + 1 == DELETED_AT_ONCE && store.failure().is_none()) {
-            Some(last) => from = [&last[..], &[0]].concat(),
-            None => return,
-        }
+        let Some(last) = keys.get(DELETED_AT_ONCE - 1).filter(|_| store.failure().is_none()) else { return };
+        from.clone_from(last);
+        from.push(0);
         if in_batches {
             store.commit();
             store.catch_up();

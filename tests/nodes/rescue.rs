@@ -321,10 +321,14 @@ async fn a_backup_of_a_node_that_was_alone_is_recovered_from_and_does_not_just_g
     // The directory is that of a volume, and a restoration broke off there.
     let home = Home::new();
     std::fs::create_dir_all(home.data().join("lost+found")).unwrap();
-    std::fs::create_dir_all(home.data().join("restoring/db")).unwrap();
+    let making = home.data().join(".forename-restoring");
+    std::fs::create_dir_all(making.join("db")).unwrap();
     std::fs::write(home.data().join("identity.key"), "another").unwrap();
+    std::fs::write(home.data().join("notes"), "mine").unwrap();
+    complains(&on(&home.data(), &format!("restore {}", file.display())), "is not empty");
+    std::fs::remove_file(home.data().join("notes")).unwrap();
     let restored = reads(&home.data(), 0, &format!("restore {}", file.display()));
-    assert!(!home.data().join("restoring").exists());
+    assert!(!making.exists());
     assert_eq!(restored["alone"], true);
     let Err((status, log)) = Process::try_start(&home, &Serve::new("a")).await else {
         panic!("it just goes on");

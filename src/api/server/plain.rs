@@ -74,7 +74,7 @@ pub(in crate::api) async fn serve_plain(
         }
         idle.begins();
         // Refusals come without a wait, and whoever sends many at once must not keep the thread for itself.
-        if response.status().is_client_error() {
+        if !response.status().is_success() {
             tokio::task::yield_now().await;
         } else {
             tokio::task::consume_budget().await;

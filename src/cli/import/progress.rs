@@ -117,13 +117,13 @@ struct Line<'a> {
 }
 
 impl Refused {
-    /// Begins a report; `goes_on` where it goes on with that of an earlier run. Otherwise that one is removed: its rows may have
-    /// been put right since.
-    pub(super) fn at(path: Option<PathBuf>, goes_on: bool) -> Result<Self, Failure> {
-        if let Some(path) = path.as_deref().filter(|_| !goes_on) {
-            files::remove_if_there(path).map_err(|error| failed(Some(path), &error))?;
-        }
-        Ok(Self { path, goes_on, out: None })
+    pub(super) fn at(path: Option<PathBuf>, goes_on: bool) -> Self {
+        Self { path, goes_on, out: None }
+    }
+
+    /// Removes the report of an earlier run: its rows may have been put right since.
+    pub(super) fn remove(path: &Path) -> Result<(), Failure> {
+        files::remove_if_there(path).map_err(|error| failed(Some(path), &error))
     }
 
     pub(super) fn add(&mut self, row: &Row, reason: &str) -> Result<(), Failure> {

@@ -95,9 +95,7 @@ pub(crate) struct Peers {
     /// When to send contacts again.
     pub(super) next_contacts: Millis,
     /// When to truncate the logs again.
-    pub(super) next_truncation: Millis,
-    /// True where the last truncation has left some that could go.
-    pub(in crate::log) truncates_on: bool,
+    pub(in crate::log) next_truncation: Millis,
     /// Where each log begins in the store, as far as this process has truncated it.
     pub(in crate::log) truncated: BTreeMap<NodeId, Seq>,
     /// The peer that a newcomer has asked for a snapshot. It asks one at a time, because parts of two snapshots would
@@ -132,7 +130,6 @@ impl Peers {
             next_vote: now.elapsed,
             next_contacts: now.elapsed,
             next_truncation: now.elapsed,
-            truncates_on: false,
             truncated: BTreeMap::new(),
             sponsor: None,
             received: None,

@@ -25,8 +25,7 @@ impl Log {
     /// may drop, the next step goes on: under load each step begins a chunk, so that chunks come faster than heartbeats.
     pub(super) fn truncate(&mut self, store: &mut impl Store) {
         let now = self.now.elapsed;
-        let goes_on = std::mem::take(&mut self.peers.truncates_on);
-        if !goes_on && now < self.peers.next_truncation || !self.phase.may_decide() {
+        if now < self.peers.next_truncation || !self.phase.may_decide() {
             return;
         }
         self.peers.next_truncation = now.plus(EVERY);
@@ -43,7 +42,9 @@ impl Log {
             let upto = self.frontiers.decided(origin).min(held.unwrap_or(u64::MAX));
             let last = self.frontiers.seq(origin);
             let begins = self.peers.truncated.entry(origin).or_default();
-            self.peers.truncates_on |= ops::truncate(store, origin, last, upto, before, begins);
+            if ops::truncate(store, origin, last, upto, before, begins) {
+                self.peers.next_truncation = now;
+            }
         }
     }
 

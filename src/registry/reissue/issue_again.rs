@@ -21,20 +21,19 @@ impl Reader<'_> {
     /// of a log are dealt with in order, so the op at the cut is present until all ops before it are dealt with.
     fn newly_counted(&self) -> BTreeMap<NodeId, Option<Seq>> {
         let reissue = &self.registry.reissue;
-        let is_new = |node: NodeId| !reissue.counted.contains_key(&node) && self.log.is_over(node);
-        let mut found = BTreeMap::new();
-        for stamp in reissue.stamps.iter().filter(|stamp| is_new(stamp.node)) {
-            let place = schema::Void::get(self.store, *stamp).and_then(|void| void.place());
-            let at_the_cut = place.filter(|(seq, chain)| self.log.ends_with(stamp.node, *seq, *chain));
-            let known = found.entry(stamp.node).or_default();
-            *known = at_the_cut.map(|(seq, _)| seq).or(*known);
-        }
-        found
+        let is_new = |node: &NodeId| !reissue.counted.contains_key(node) && self.log.is_over(*node);
+        let at_the_cut = |stamp: &Stamp| {
+            let (seq, chain) = schema::Void::get(self.store, *stamp)?.place()?;
+            self.log.ends_with(stamp.node, seq, chain).then_some(seq)
+        };
+        let new = reissue.stamps.iter().filter(|(node, _)| is_new(node));
+        new.map(|(node, stamps)| (*node, stamps.iter().find_map(at_the_cut))).collect()
     }
 
-    /// Returns some void ops whose logs are over, in their order.
+    /// Returns some void ops whose logs are over, in their order. Later incarnations have greater ids.
     fn due_void(&self) -> Vec<(Stamp, VoidedOp)> {
-        let due = self.registry.reissue.stamps.iter().filter(|stamp| self.log.is_over(stamp.node));
+        let over = self.registry.reissue.stamps.iter().filter(|(node, _)| self.log.is_over(**node));
+        let due = over.flat_map(|(_, stamps)| stamps);
         due.filter_map(|stamp| Some((*stamp, schema::Void::get(self.store, *stamp)?))).take(AT_ONCE).collect()
     }
 

@@ -457,7 +457,7 @@ mod tests {
         rows.insert(&key(7), Hash::of(Table::Names, &key(7)), Some(&value(7)));
         assert_eq!(pieces(&rows), (1, spare - 1));
         assert_eq!(rows.iter().next(), Some((&key(7)[..], Some(&value(7)[..]))));
-        // What was not used this time is given back.
+        // The piece that was in use since the last time is kept, and the spare ones are freed.
         rows.clear();
         assert_eq!(pieces(&rows), (0, 1));
     }
