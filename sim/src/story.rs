@@ -214,6 +214,18 @@ impl Story {
         self.well(checked);
     }
 
+    /// Lets time pass until something has happened, looking every ten milliseconds.
+    ///
+    /// # Panics
+    /// A check fails, or it has not happened after a minute.
+    pub fn passes_until(&mut self, what: &str, has_happened: impl Fn(&Self) -> bool) {
+        let deadline = self.run.world.now + 60_000_000;
+        while !has_happened(self) {
+            assert!(self.run.world.now < deadline, "waited a minute: {what}");
+            self.passes(10);
+        }
+    }
+
     fn well<T>(&self, checked: Result<T, crate::Violation>) -> T {
         match checked {
             Ok(value) => value,

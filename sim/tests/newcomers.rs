@@ -2,6 +2,7 @@
 
 use forename::model::{EventType, Status};
 use forename::replica::Refusal;
+use forename::store::Table;
 use forename_sim::plan::{Kind, Pick, Trouble};
 use forename_sim::run::runs_well;
 use forename_sim::story::Story;
@@ -147,7 +148,8 @@ fn lima_has_half_a_snapshot() -> Story {
     story.passes(1000);
     story.suffers(Trouble::Narrow(LONDON, LIMA, 20_000), 60_000);
     story.start(LIMA);
-    story.passes(700);
+    story.passes_until("Lima has registrations", |story| story.rows(LIMA, Table::Registrations) > 0);
+    assert!(story.rows(LIMA, Table::Registrations) < 200);
     story.kill(LONDON, LIMA);
     story
 }
