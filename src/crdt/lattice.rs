@@ -113,7 +113,7 @@ impl Lattice {
     /// later twin.
     pub fn causes(&self, store: &dyn Store, registration: &Registration) -> Vec<(Option<usize>, Stamp)> {
         let mut causes = Vec::new();
-        if let Some(id) = registration.chosen_id {
+        if let Some(id) = registration.chosen_id.filter(|_| registration.has_twins) {
             let first = self.run(store, id, registration.stamp).first().copied();
             causes.extend(first.filter(|first| *first != registration.stamp).map(|first| (None, first)));
         }
@@ -183,15 +183,26 @@ impl Lattice {
         let mut twins = self.twins(store, id);
         let place = twins.partition_point(|twin| *twin < new.stamp);
         let later: Vec<_> = twins[place..].iter().copied().take_while(|later| is_twin(new.stamp, *later)).collect();
-        let follows = twins[..place].last().is_some_and(|earlier| is_twin(*earlier, new.stamp));
+        let earlier = twins[..place].last().copied().filter(|earlier| is_twin(*earlier, new.stamp));
         twins.insert(place, new.stamp);
         schema::Ids::put(store, id, &twins);
-        effects.first_of_id = !follows && later.is_empty();
-        if follows {
+        effects.first_of_id = earlier.is_none() && later.is_empty();
+        new.has_twins = !effects.first_of_id;
+        for twin in earlier.iter().chain(&later) {
+            self.note_twin(store, *twin);
+        }
+        if earlier.is_some() {
             new.lost = true;
             effects.lost.push(new.stamp);
         }
         later.into_iter().for_each(|later| self.lose(store, later, effects));
+    }
+
+    fn note_twin(&self, store: &mut dyn Store, twin: Stamp) {
+        if let Some(mut registration) = Registration::load(store, twin).filter(|registration| !registration.has_twins) {
+            registration.has_twins = true;
+            registration.save(store);
+        }
     }
 
     pub(super) fn lose(&self, store: &mut dyn Store, loser: Stamp, effects: &mut Effects) {

@@ -32,6 +32,8 @@ pub struct Registration {
     pub seq: Seq,
     /// The id that the client chose; none where the id is made from the stamp.
     pub chosen_id: Option<Uuid>,
+    /// True where another registration with this id is, or was, its twin. Saves the search for twins, which hardly any has.
+    pub has_twins: bool,
     /// The application's identifier for the holder of the names; empty once erased.
     pub owner: String,
     /// Its claims, in the order of the request.
@@ -67,6 +69,7 @@ impl Registration {
             stamp,
             seq,
             chosen_id: register.id,
+            has_twins: false,
             owner: register.owner,
             claims: register.claims.into_iter().map(record).collect(),
             expires: register.expires,

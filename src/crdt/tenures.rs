@@ -128,6 +128,7 @@ impl Tenures<'_> {
             Some(open) if open.after == after => Some(open.leader),
             // A name without an open tenure has no first tenure.
             None if after.is_none() => None,
+            _ if schema::Claims::lacks_tenure(self.store, self.name, after) => None,
             _ => self.first_row(&Span::<schema::Claims>::of_tenure(self.name, after), Direction::Up).map(|p| p.stamp),
         }
     }

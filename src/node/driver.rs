@@ -1,6 +1,6 @@
 //! The driver: the only owner of a replica and its store during one incarnation of the node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{WayIn, come_back, own_token, stay_in_touch};
 use crate::clock::{Millis, NodeId};
-use crate::log;
+use crate::log::{self, Message};
 use crate::replica::{Input, Now, Output, Replica, Request, Return, SnapshotId};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
@@ -24,6 +24,16 @@ use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
 
 /// The number of inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
+/// Once a step has taken so long, it takes no more messages by which this node catches up. Such a message brings up to 2,048
+/// ops, which take far longer than any other input. A guess.
+const LONG: Duration = Duration::from_millis(2);
+/// The number of messages by which this node catches up that wait until there is nothing else, before the driver takes no
+/// more inputs. A guess: what several peers send ahead.
+const WAITING: usize = 32;
+/// The connections of this thread get a turn for so much of a step's time, and so many at most. In a turn QUIC sends some 20
+/// datagrams, and a message of 2,048 ops has several hundred. Guesses.
+const TURN_EVERY: Duration = Duration::from_micros(250);
+const MOST_TURNS: u32 = 64;
 /// The number of bytes that may wait for the disk before the driver stops taking inputs. A guess: one second of a slow
 /// disk.
 const MAX_BACKLOG: usize = 64 << 20;
@@ -111,8 +121,13 @@ pub(super) struct Driver {
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
+    /// Messages by which this node catches up. They wait behind all others, so that peers which catch up themselves, and
+    /// clients, do not wait for them: the ops of one take as long as thousands of requests.
+    waiting: VecDeque<(NodeId, Message)>,
     /// The number of requests and messages that the current step has taken.
     taken: usize,
+    /// The number of turns that the connections of this thread get after the last step.
+    turns: u32,
 }
 
 /// The answer of a sponsor to a newcomer.
@@ -142,7 +157,9 @@ impl Driver {
             alarm: Alarm::new(),
             limits: None,
             step_began: None,
+            waiting: VecDeque::new(),
             taken: 0,
+            turns: 1,
         }
     }
 
@@ -179,8 +196,10 @@ impl Driver {
             if is_unhurried && self.take_disk_events(channels) {
                 continue;
             }
-            // The connections that this thread serves get their turn, also while inputs never run out.
-            tokio::task::yield_now().await;
+            // The connections that this thread serves get their turns, also while inputs never run out.
+            for _ in 0..self.turns {
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
                 biased;
                 _ = channels.stopping.recv() => return self.finish(channels).await,
@@ -190,7 +209,7 @@ impl Driver {
                 },
                 () = &mut outlived => return End::Halt(OUTLIVED.to_owned()),
                 Some(event) = channels.disk_events.recv() => self.on_disk(event),
-                Some(input) = channels.inputs.recv(), if self.keeps_up() => self.on_input(input),
+                Some(input) = channels.inputs.recv(), if self.has_room() => self.on_input(input),
                 outcome = reception(&mut joining) => {
                     if let Some((_, Some(told))) = joining.take() {
                         // Sending fails where the caller that started the node has given up.
@@ -200,6 +219,7 @@ impl Driver {
                 // Sending fails where the caller has gone.
                 Some(asked) = channels.backups.recv() => drop(asked.send(self.replica.store_mut().backup())),
                 Some(call) = channels.calls.recv(), if self.keeps_up() => self.on_call(call),
+                () = std::future::ready(()), if self.keeps_up() && !self.waiting.is_empty() => {}
                 () = self.alarm.goes_off(self.clocks.instant(self.replica.wake_at()).into()) => {
                     self.hand(Input::Wake);
                 }
@@ -215,12 +235,21 @@ impl Driver {
             return;
         }
         for _ in 0..STEP {
+            if !self.has_room() {
+                break;
+            }
             let Ok(input) = channels.inputs.try_recv() else { break };
             self.on_input(input);
         }
         for _ in 0..STEP {
             let Ok(call) = channels.calls.try_recv() else { break };
             self.on_call(call);
+        }
+        while let Some((from, message)) = self.waiting.pop_front() {
+            self.take(Input::Message { from, message });
+            if self.has_run_long() {
+                break;
+            }
         }
     }
 
@@ -239,9 +268,18 @@ impl Driver {
         self.replica.store().backlog() < MAX_BACKLOG
     }
 
+    fn has_run_long(&self) -> bool {
+        self.step_began.is_some_and(|began| self.clocks.instant_now() - began >= LONG)
+    }
+
+    /// Returns true while messages of peers are taken.
+    fn has_room(&self) -> bool {
+        self.keeps_up() && self.waiting.len() < WAITING
+    }
+
     /// Returns true where the current step has taken one request or message at most, so that nobody else waits.
     fn is_unhurried(&self) -> bool {
-        self.taken <= 1
+        self.taken <= 1 && self.waiting.is_empty()
     }
 
     /// Ends the step. Returns the end of the incarnation, where it ends.
@@ -253,9 +291,10 @@ impl Driver {
         self.tell_cluster();
         self.tell_private();
         let end = outputs.into_iter().find_map(|output| self.act(output));
-        if let Some(began) = self.step_began.take() {
-            self.watches.metrics.stepped(self.clocks.instant_now() - began);
-        }
+        let took = self.step_began.take().map(|began| self.clocks.instant_now() - began);
+        took.into_iter().for_each(|took| self.watches.metrics.stepped(took));
+        let turns = took.unwrap_or_default().as_micros() / TURN_EVERY.as_micros();
+        self.turns = u32::try_from(turns).unwrap_or(MOST_TURNS).clamp(1, MOST_TURNS);
         end
     }
 
@@ -382,13 +421,26 @@ impl Driver {
     }
 
     fn on_input(&mut self, input: Input) {
-        self.taken += 1;
-        self.hand(input);
+        match input {
+            Input::Message { from, message: message @ Message::Ops { more: true, .. } } => {
+                self.waiting.push_back((from, message));
+            }
+            Input::Disconnected(peer) => {
+                // No message of a connection comes after its end. What is lost here is sent again.
+                self.waiting.retain(|(from, _)| *from != peer);
+                self.take(Input::Disconnected(peer));
+            }
+            input => self.take(input),
+        }
     }
 
     fn on_call(&mut self, request: Request) {
+        self.take(Input::Request(request));
+    }
+
+    fn take(&mut self, input: Input) {
         self.taken += 1;
-        self.hand(Input::Request(request));
+        self.hand(input);
     }
 
     /// Starts to join. A node that was evicted searches for its cluster by itself. For a newcomer the transport tries

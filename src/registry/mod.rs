@@ -19,6 +19,7 @@
 //! * Nothing that is forgotten changes a verdict.
 
 mod caller;
+mod causes;
 mod commands;
 mod endings;
 mod feed;

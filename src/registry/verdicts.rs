@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
+use super::causes::Causes;
 use super::feed::EventKind;
 use super::retention::has_ended;
 use super::{Reader, Writer};
@@ -59,6 +60,8 @@ struct Undecided {
 /// A registration that lost, until its rejection and the end of its claims are final.
 #[derive(Clone, Debug)]
 struct Contest {
+    /// The number of the registration's op in its log.
+    seq: Seq,
     /// True where the client chose the id. Until the registration's own op is decided, an earlier twin may still
     /// arrive.
     chosen: bool,
@@ -165,18 +168,6 @@ impl Verdicts {
 }
 
 impl Reader<'_> {
-    fn is_decided(&self, stamp: Stamp) -> bool {
-        let registration = Registration::load(self.store, stamp);
-        registration.is_some_and(|registration| registration.seq <= self.log.decided(stamp.node))
-    }
-
-    /// Returns the earlier registration with the same id, where this one is a later twin.
-    fn earlier_twin(&self, registration: &Registration) -> Option<Stamp> {
-        registration.chosen_id?;
-        let causes = self.registry.lattice.causes(self.store, registration);
-        causes.into_iter().find_map(|(claim, by)| claim.is_none().then_some(by))
-    }
-
     fn majority_holds(&self, origin: NodeId, seq: Seq) -> bool {
         seq <= self.log.majority(origin)
     }
@@ -200,10 +191,11 @@ impl Writer<'_> {
             let lost = Registration::load(self.store, stamp).filter(|_| open);
             // Where there are twins, the event may have been written for another one.
             let alone = |lost: &Registration| {
-                lost.chosen_id.is_none_or(|id| self.registry.lattice.run(self.store, id, lost.stamp).len() < 2)
+                let id = lost.chosen_id.filter(|_| lost.has_twins);
+                id.is_none_or(|id| self.registry.lattice.run(self.store, id, lost.stamp).len() < 2)
             };
             if let Some(lost) = lost.filter(alone) {
-                self.tell(EventKind::Contested(self.reader().lost_to(&lost)), stamp);
+                self.tell(EventKind::Contested(self.reader().causes(&lost).lost_to()), stamp);
             }
         }
         self.expire();
@@ -213,11 +205,12 @@ impl Writer<'_> {
     /// Notes registrations that lost.
     pub(crate) fn on_lost(&mut self, lost: &[Stamp]) {
         for stamp in lost {
-            if !self.registry.verdicts.is_contested(*stamp) && self.reader().is_decided(*stamp) {
-                tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
-            }
+            let is_known = self.registry.verdicts.is_contested(*stamp);
             schema::Contested::put(self.store, *stamp, &());
             self.contest(*stamp);
+            if !is_known && self.registry.verdicts.contests.get(stamp).is_some_and(|contest| contest.decided) {
+                tracing::error!(registration = %stamp, "a confirmed registration lost: some member issued an op below its promise");
+            }
             self.registry.verdicts.news.push(*stamp);
             self.registry.verdicts.fates_changed = true;
         }
@@ -241,6 +234,7 @@ impl Writer<'_> {
     fn contest(&mut self, stamp: Stamp) {
         let Some(registration) = Registration::load(self.store, stamp) else { return };
         let contest = Contest {
+            seq: registration.seq,
             chosen: registration.chosen_id.is_some(),
             decided: registration.seq <= self.log.decided(stamp.node),
             rejected: registration.rejected,
@@ -358,68 +352,77 @@ impl Writer<'_> {
 
     /// Rejects a registration that lost once this is final, and ends its claims once its own op is decided.
     fn judge(&mut self, stamp: Stamp) {
-        let Some(mut contest) = self.registry.verdicts.contests.get(&stamp).cloned() else { return };
-        let Some(mut registration) = Registration::load(self.store, stamp) else { return };
-        if !contest.rejected
-            && planted!(registry::may_reject(self.may_reject(&contest, &registration)))
-            && self.held_cause(&registration)
-        {
-            contest.rejected = true;
-            registration.rejected = true;
-            registration.save(self.store);
-            self.note_rejection(stamp);
-            self.registry.verdicts.fates_changed = true;
-            match planted!(registry::earlier_twin(self.reader().earlier_twin(&registration))) {
-                Some(first) => self.registry.waiters.hand_over(stamp, first),
-                None => {
-                    self.tell(EventKind::Rejected(self.reader().lost_to(&registration)), stamp);
-                    self.registry.waiters.decided(stamp);
-                }
-            }
+        let Some(contest) = self.registry.verdicts.contests.get(&stamp).cloned() else { return };
+        let rejects = !contest.rejected && planted!(registry::may_reject(self.may_reject(stamp, &contest)));
+        let frees = contest.rejected && contest.decided;
+        if !rejects && !frees {
+            return;
         }
-        if contest.rejected && contest.decided {
-            let held = !has_ended(&registration);
-            let freed = planted!(registry::freed(registration.claims.len()));
-            registration.claims.iter_mut().take(freed).for_each(|record| {
-                record.ended.get_or_insert(EndReason::Rejected);
-            });
-            registration.save(self.store);
-            self.registry.verdicts.contests.remove(&stamp);
-            schema::Contested::delete(self.store, stamp);
-            self.note_over(&registration);
-            if held {
-                self.may_hold_no_more(&registration);
+        let Some(mut registration) = Registration::load(self.store, stamp) else { return };
+        if rejects {
+            let causes = self.reader().causes(&registration);
+            if !self.held_cause(stamp, &causes) {
+                return;
             }
-        } else {
-            self.registry.verdicts.contests.insert(stamp, contest);
+            registration.rejected = true;
+            self.reject(stamp, &causes);
+        }
+        if !contest.decided {
+            registration.save(self.store);
+            self.registry.verdicts.contests.insert(stamp, Contest { rejected: true, ..contest });
+            return;
+        }
+        let held = !has_ended(&registration);
+        let freed = planted!(registry::freed(registration.claims.len()));
+        registration.claims.iter_mut().take(freed).for_each(|record| {
+            record.ended.get_or_insert(EndReason::Rejected);
+        });
+        registration.save(self.store);
+        self.registry.verdicts.contests.remove(&stamp);
+        schema::Contested::delete(self.store, stamp);
+        self.note_over(&registration);
+        if held {
+            self.may_hold_no_more(&registration);
+        }
+    }
+
+    /// Records a rejection, and tells whoever waits for it.
+    fn reject(&mut self, stamp: Stamp, causes: &Causes) {
+        self.note_rejection(stamp);
+        self.registry.verdicts.fates_changed = true;
+        match planted!(registry::earlier_twin(causes.earlier_twin())) {
+            Some(first) => self.registry.waiters.hand_over(stamp, first),
+            None => {
+                self.tell(EventKind::Rejected(causes.lost_to()), stamp);
+                self.registry.waiters.decided(stamp);
+            }
         }
     }
 
     /// Returns true where no other registration under the same id can take the place of this one and win. An earlier
     /// twin could, until this registration's own op is decided. Where this op becomes void, its origin could issue it
     /// anew, until a majority holds it; but an origin does not issue anew what it has rejected.
-    fn may_reject(&mut self, contest: &Contest, registration: &Registration) -> bool {
-        let Registration { stamp, seq, .. } = *registration;
+    fn may_reject(&mut self, stamp: Stamp, contest: &Contest) -> bool {
         if contest.decided {
             return true;
         }
-        let held = stamp.node == self.registry.me || self.reader().majority_holds(stamp.node, seq);
+        let held = stamp.node == self.registry.me || self.reader().majority_holds(stamp.node, contest.seq);
         if !held {
-            self.registry.verdicts.watches.insert((stamp.node, seq, stamp));
+            self.registry.verdicts.watches.insert((stamp.node, contest.seq, stamp));
         }
         held && !contest.chosen
     }
 
-    /// Returns true where a majority holds an op that this registration lost to. Watches for that otherwise.
-    fn held_cause(&mut self, registration: &Registration) -> bool {
+    /// Returns true where a majority holds an op that a registration lost to. Watches for that otherwise.
+    fn held_cause(&mut self, lost: Stamp, causes: &Causes) -> bool {
         let mut held = false;
-        for (_, cause) in self.registry.lattice.causes(self.store, registration) {
+        for cause in causes.iter() {
             // A winner that is forgotten was decided long ago.
-            let Some(winner) = Registration::load(self.store, cause) else { return true };
-            if self.reader().majority_holds(cause.node, winner.seq) {
+            let Some(winner) = &cause.winner else { return true };
+            if self.reader().majority_holds(cause.stamp.node, winner.seq) {
                 held = true;
             } else {
-                self.registry.verdicts.watches.insert((cause.node, winner.seq, registration.stamp));
+                self.registry.verdicts.watches.insert((cause.stamp.node, winner.seq, lost));
             }
         }
         held

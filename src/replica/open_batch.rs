@@ -125,6 +125,10 @@ impl<S: Store> Store for OpenBatch<S> {
         self.store.scan(table, from, to, direction, visit);
     }
 
+    fn lacks_tenure(&self, tenure: &[u8]) -> bool {
+        self.store.lacks_tenure(tenure)
+    }
+
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.writes(put_content(table, key));
         self.store.put(table, key, value);

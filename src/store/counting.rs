@@ -38,6 +38,10 @@ impl Store for Counting {
         });
     }
 
+    fn lacks_tenure(&self, tenure: &[u8]) -> bool {
+        self.store.lacks_tenure(tenure)
+    }
+
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.bytes_written += key.len() + value.len();
         self.store.put(table, key, value);

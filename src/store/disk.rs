@@ -59,7 +59,7 @@ use self::snapshots::Stream;
 pub use self::snapshots::View;
 use self::tables::{Learning, Tables};
 use self::wal::{Directory, Log, Segments};
-use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit};
+use super::{Batch, Direction, SnapshotPart, Store, StoreFailure, Table, Visit, prefix_end};
 
 /// The number of parts of a snapshot that may wait for a slow reader. With 256 KiB each that is a megabyte. A guess.
 const SNAPSHOT_PARTS_AHEAD: usize = 4;
@@ -410,6 +410,13 @@ impl Store for DiskStore {
                 return;
             }
         }
+    }
+
+    fn lacks_tenure(&self, tenure: &[u8]) -> bool {
+        let end = prefix_end(tenure);
+        let bounds = generation::bounds(tenure, end.as_deref());
+        self.tables.lacks_tenure(tenure)
+            && self.generations().all(|generation| generation.rows(Table::Claims).has_none(bounds))
     }
 
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {

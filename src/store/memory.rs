@@ -123,6 +123,12 @@ impl Store for MemoryStore {
         }
     }
 
+    fn lacks_tenure(&self, tenure: &[u8]) -> bool {
+        let onward = (Bound::Included(tenure), Bound::Unbounded);
+        let first = self.tables[Table::Claims as usize].range::<[u8], _>(onward).next();
+        first.is_none_or(|(key, _)| !key.starts_with(tenure))
+    }
+
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.record(table, key, Some(value));
         self.tables[table as usize].insert(Key::from_slice(key), value.to_vec());

@@ -200,6 +200,10 @@ pub trait Store {
     /// scan goes to the end of the table.
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, direction: Direction, visit: &mut Visit<'_>);
 
+    /// Returns true where it is known without a scan that no claim to a tenure is there, uncommitted writes included: no row of
+    /// [`Table::Claims`] whose key begins with these bytes, which are all of such a key but the stamp of the claim.
+    fn lacks_tenure(&self, tenure: &[u8]) -> bool;
+
     /// Sets a key.
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
 

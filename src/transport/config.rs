@@ -133,7 +133,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             hello: Duration::from_secs(2),
             backoff: Duration::from_millis(50),
-            backoff_cap: Duration::from_secs(2),
+            backoff_cap: Duration::from_secs(1),
             handshakes: 128,
             handshakes_of_members: 32,
             handshake_rate: const { NonZeroU32::new(150).expect("it is not 0") },

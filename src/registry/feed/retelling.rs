@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use super::super::{Reader, Writer};
-use super::{EventKind, Feed, LostTo};
+use super::{EventKind, Feed};
 use crate::clock::Stamp;
 use crate::crdt::Registration;
 use crate::model::Status;
@@ -62,8 +62,8 @@ impl Reader<'_> {
         let mut kinds = vec![EventKind::Accepted];
         match status {
             Status::Pending => {}
-            Status::Contested => kinds.push(EventKind::Contested(self.lost_to(registration))),
-            Status::Rejected => kinds.push(EventKind::Rejected(self.lost_to(registration))),
+            Status::Contested => kinds.push(EventKind::Contested(self.causes(registration).lost_to())),
+            Status::Rejected => kinds.push(EventKind::Rejected(self.causes(registration).lost_to())),
             Status::Confirmed => kinds.push(EventKind::Confirmed),
         }
         let activated = registration.activated.is_some_and(|by| self.log.is_decided(by));
@@ -78,14 +78,6 @@ impl Reader<'_> {
             kinds.extend(ended);
         }
         kinds
-    }
-
-    /// Returns the claim that a registration lost to; none where it has not lost, or the winner is forgotten.
-    pub(crate) fn lost_to(&self, registration: &Registration) -> Option<LostTo> {
-        let causes = self.registry.lattice.causes(self.store, registration);
-        let (claim, winner) = causes.into_iter().find_map(|(claim, by)| Some((claim?, by)))?;
-        let id = Registration::load(self.store, winner)?.id();
-        Some(LostTo { claim: u8::try_from(claim).unwrap_or(u8::MAX), winner, id })
     }
 }
 

@@ -100,7 +100,7 @@ impl Writer<'_> {
                 VoidedOp::Rejected(registration, _) => {
                     let rejected = self.registry.lattice.enter_alone(self.store, &registration);
                     self.tell(EventKind::Accepted, rejected.stamp);
-                    self.tell(EventKind::Rejected(self.reader().lost_to(&rejected)), rejected.stamp);
+                    self.tell(EventKind::Rejected(self.reader().causes(&rejected).lost_to()), rejected.stamp);
                     self.note_over(&rejected);
                     self.settled(stamp, id);
                 }

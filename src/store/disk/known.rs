@@ -2,7 +2,7 @@
 //!
 //! Most names and ids that are looked up are new, and each of fjall's files has to say so, from a filter of its own: a
 //! dozen reads of memory far apart for each file. Here all keys that the tables got are in one Bloom filter, so the answer
-//! is a read or a few. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of every table it
+//! is a read or a few. Of claims there are the tenures, because one asks whether a tenure has any. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of every table it
 //! also says whether it had rows at the start or got some since: some are used by few clusters, and looked into by each
 //! registration.
 
@@ -20,6 +20,9 @@ const PARTS: usize = 5;
 /// The number of keys of a block after which the next part begins. With 64 bytes a block these are 13 bits a key, and about
 /// one look-up of a hundred in a full part goes on to the tables.
 const KEYS_OF_A_BLOCK: u64 = 40;
+
+/// The bytes of the stamp at the end of a claim's key.
+const STAMP: usize = 16;
 
 /// A block: what a look-up reads, as one cache line.
 type Block = [AtomicU64; 8];
@@ -43,6 +46,23 @@ impl Known {
         matches!(table, Table::Names | Table::Ids | Table::Followed)
     }
 
+    /// Returns true for a table of whose keys at least a part is here.
+    pub(super) fn learns(table: Table) -> bool {
+        Self::covers(table) || table == Table::Claims
+    }
+
+    /// Adds a key of a table that [`Known::learns`], before the table gets it.
+    pub(super) fn learn(&self, table: Table, key: &[u8]) {
+        let known = if Self::covers(table) { key } else { &key[..key.len().saturating_sub(STAMP)] };
+        self.insert(Hash::of(table, known));
+    }
+
+    /// Returns true where the tables have no claim to a tenure; see [`Store::lacks_tenure`](crate::store::Store::lacks_tenure).
+    pub(super) fn denies_tenure(&self, tenure: &[u8]) -> bool {
+        let may_have = || self.may_have(Hash::of(Table::Claims, tenure));
+        self.is_unused(Table::Claims) || self.complete.load(Acquire) && !may_have()
+    }
+
     /// Notes that a table has rows, or is about to get some.
     pub(super) fn use_table(&self, table: Table) {
         self.used[table as usize].store(true, Release);
@@ -53,9 +73,9 @@ impl Known {
         !self.used[table as usize].load(Acquire)
     }
 
-    /// Adds a key, before the tables get it. A key that seems to be here already takes no room. Threads that add keys at the
-    /// same time may fill a part a little further.
-    pub(super) fn insert(&self, hash: Hash) {
+    /// Adds a key. One that seems to be here already takes no room. Threads that add keys at the same time may fill a part a
+    /// little further.
+    fn insert(&self, hash: Hash) {
         if self.may_have(hash) {
             return;
         }

@@ -88,6 +88,11 @@ impl Rows {
         }
     }
 
+    /// Returns true where no key within bounds was written.
+    pub(super) fn has_none(&self, bounds: Bounds<'_>) -> bool {
+        self.is_empty() || self.ranges(bounds).into_iter().all(|mut range| range.next().is_none())
+    }
+
     /// All rows, in the order of their keys.
     pub(super) fn iter(&self) -> Range<'_> {
         let all = (Bound::Unbounded, Bound::Unbounded);

@@ -153,12 +153,12 @@ impl Tables {
     #[expect(clippy::disallowed_methods, reason = "how long it works decides how long it rests")]
     fn learn_from(&self, snapshot: &Snapshot, stop: &AtomicBool) {
         let all = (Bound::Unbounded, Bound::Unbounded);
-        for table in Table::ALL.into_iter().filter(|table| Known::covers(*table)) {
+        for table in Table::ALL.into_iter().filter(|table| Known::learns(*table)) {
             let mut began = Instant::now();
             for (count, row) in self.range(snapshot, table, all).enumerate() {
                 // Where a key cannot be read, whoever needs it will say so.
                 let Ok(key) = row.key() else { return };
-                self.known.insert(Hash::of(table, &key));
+                self.known.learn(table, &key);
                 if count % LEARNT_AT_ONCE == 0 {
                     if stop.load(Relaxed) {
                         return;
@@ -198,6 +198,11 @@ impl Tables {
     /// Returns true where the table does not have the key with this hash; false where that needs a look.
     pub(super) fn denies(&self, table: Table, hash: Hash) -> bool {
         self.known.denies(table, hash)
+    }
+
+    /// Returns true where the tables have no claim to a tenure; false where that needs a look.
+    pub(super) fn lacks_tenure(&self, tenure: &[u8]) -> bool {
+        self.known.denies_tenure(tenure)
     }
 
     /// The size in bytes of a table on disk.
@@ -255,12 +260,12 @@ impl Below for Tables {
     fn ingest(&self, table: Table, rows: &Rows, done: &dyn Fn(usize)) -> fjall::Result<()> {
         self.known.use_table(table);
         let mut ingestion = self.keyspace(table).start_ingestion()?;
-        let known = Known::covers(table);
+        let learns = Known::learns(table);
         for (key, value) in rows.iter() {
             match value {
                 Some(value) => {
-                    if known {
-                        self.known.insert(Hash::of(table, key));
+                    if learns {
+                        self.known.learn(table, key);
                     }
                     ingestion.write(key, value)?;
                 }

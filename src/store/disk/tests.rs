@@ -427,7 +427,15 @@ enum Action {
     Commit,
     Settle,
     Get(u8),
-    Scan { from: u8, to: Option<u8>, up: bool, most: usize },
+    /// Writes or deletes a claim to a tenure.
+    Claim(u8, bool),
+    Lacks(u8),
+    Scan {
+        from: u8,
+        to: Option<u8>,
+        up: bool,
+        most: usize,
+    },
 }
 
 /// Has the tables take over all that was written, and the store forget it.
@@ -461,6 +469,11 @@ fn a_row_of_the_tables_is_read_anew_once_they_have_another_one() {
     assert_eq!(get(&opened), None);
 }
 
+/// The key of a claim to a tenure.
+fn claim(tenure: u8, stamp: u128) -> Vec<u8> {
+    [&[tenure][..], &stamp.to_be_bytes()].concat()
+}
+
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         8 => (0..24_u8, any::<u8>()).prop_map(|(key, value)| Action::Put(key, value)),
@@ -468,6 +481,8 @@ fn action() -> impl Strategy<Value = Action> {
         3 => Just(Action::Commit),
         2 => Just(Action::Settle),
         4 => (0..24_u8).prop_map(Action::Get),
+        4 => (0..6_u8, any::<bool>()).prop_map(|(tenure, there)| Action::Claim(tenure, there)),
+        4 => (0..6_u8).prop_map(Action::Lacks),
         5 => (0..26_u8, proptest::option::of(0..26_u8), any::<bool>(), 1..30_usize)
             .prop_map(|(from, to, up, most)| Action::Scan { from, to, up, most }),
     ]
@@ -503,6 +518,19 @@ proptest! {
                 }
                 Action::Get(key) => {
                     prop_assert_eq!(opened.store.get(Table::Names, &[key]), model.get(Table::Names, &[key]));
+                }
+                Action::Claim(tenure, there) => {
+                    let key = claim(tenure, 1);
+                    if there {
+                        opened.store.put(Table::Claims, &key, b"");
+                        model.put(Table::Claims, &key, b"");
+                    } else {
+                        opened.store.delete(Table::Claims, &key);
+                        model.delete(Table::Claims, &key);
+                    }
+                }
+                Action::Lacks(tenure) => {
+                    prop_assert!(!opened.store.lacks_tenure(&[tenure]) || model.lacks_tenure(&[tenure]));
                 }
                 Action::Scan { from, to, up, most } => {
                     let direction = if up { Direction::Up } else { Direction::Down };
@@ -724,7 +752,19 @@ fn keys_of_the_tables_are_known_after_a_start_and_as_they_come() {
         assert!(!denies(&opened, &name), "{name} is in the tables");
         assert_eq!(opened.get(Table::Names, &name).as_deref(), Some("1"));
     }
-    let denied = (600..1600).filter(|number| denies(&opened, &format!("name{number}"))).count();
-    assert!(denied > 900, "{denied} of 1000 others are denied without a look at the tables");
+    assert!(opened.store.lacks_tenure(&[1]), "no claim was ever written");
+    opened.store.put(Table::Claims, &claim(1, 7), b"");
+    assert!(!opened.store.lacks_tenure(&[1]) && opened.store.lacks_tenure(&[2]), "it is in memory");
+    write(&mut opened, 600..601);
+    assert!(!opened.store.lacks_tenure(&[1]), "it is in the tables");
+    let denied = (1..=u8::MAX).filter(|tenure| opened.store.lacks_tenure(&[*tenure])).count();
+    assert!(denied > 240, "{denied} of 254 other tenures have no claim, which is known without a scan");
+    let denied = (601..1600).filter(|number| denies(&opened, &format!("name{number}"))).count();
+    assert!(denied > 900, "{denied} of 999 others are denied without a look at the tables");
+    opened.store.close().unwrap();
+
+    let opened = open(dir.path());
+    until("the tenures are learnt", || opened.store.lacks_tenure(&[2]));
+    assert!(!opened.store.lacks_tenure(&[1]));
     opened.store.close().unwrap();
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::rows::{Keyed, Span};
 use super::{Charges, Claims, Erased, Expiries, Log, Names, Over, Owners, Typed};
 use crate::clock::{Hlc, NodeId, Stamp};
+use crate::store::Store;
 
 /// The bytes of a key. Most keys are short and need no allocation.
 pub type KeyBytes = SmallVec<[u8; 48]>;
@@ -368,6 +369,15 @@ impl Span<Claims> {
         let mut bytes = KeyBytes::new();
         write_tenure(name, after, &mut bytes);
         Self::beginning(&bytes)
+    }
+}
+
+impl Claims {
+    /// Returns true where it is known without a scan that a tenure of a name has no row.
+    pub fn lacks_tenure(store: &(impl Store + ?Sized), name: NameKey<'_>, after: Option<Stamp>) -> bool {
+        let mut bytes = KeyBytes::new();
+        write_tenure(name, after, &mut bytes);
+        store.lacks_tenure(&bytes)
     }
 }
 
