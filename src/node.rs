@@ -18,6 +18,7 @@ mod nearby;
 pub mod offline;
 mod operator;
 mod rejoin;
+mod waiting;
 #[doc(hidden)]
 pub mod webhooks;
 

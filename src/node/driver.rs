@@ -1,6 +1,6 @@
 //! The driver: the only owner of a replica and its store during one incarnation of the node.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +15,9 @@ use super::disk_space::{Disk, LOOK_EVERY, Lost};
 use super::error::ResourceError;
 use super::incarnations::{Channels, KnownCluster, Watches};
 use super::rejoin::{WayIn, come_back, own_token, stay_in_touch};
+use super::waiting::Waiting;
 use crate::clock::{Millis, NodeId};
-use crate::log::{self, Message};
+use crate::log;
 use crate::replica::{Input, Now, Output, Replica, Request, Return, SnapshotId};
 use crate::store::Table;
 use crate::store::disk::{DiskEvent, DiskStore, View};
@@ -27,9 +28,6 @@ const STEP: usize = 512;
 /// Once a step has taken so long, it takes no more messages by which this node catches up. Such a message brings up to 2,048
 /// ops, which take far longer than any other input. A guess.
 const LONG: Duration = Duration::from_millis(2);
-/// The number of messages by which this node catches up that wait until there is nothing else, before the driver takes no
-/// more inputs. A guess: what several peers send ahead.
-const WAITING: usize = 32;
 /// The connections of this thread get a turn for so much of a step's time, and so many at most. In a turn QUIC sends some 20
 /// datagrams, and a message of 2,048 ops has several hundred. Guesses.
 const TURN_EVERY: Duration = Duration::from_micros(250);
@@ -121,9 +119,7 @@ pub(super) struct Driver {
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
-    /// Messages by which this node catches up. They wait behind all others, so that peers which catch up themselves, and
-    /// clients, do not wait for them: the ops of one take as long as thousands of requests.
-    waiting: VecDeque<(NodeId, Message)>,
+    waiting: Waiting,
     /// The number of requests and messages that the current step has taken.
     taken: usize,
     /// The number of turns that the connections of this thread get after the last step.
@@ -157,7 +153,7 @@ impl Driver {
             alarm: Alarm::new(),
             limits: None,
             step_began: None,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             taken: 0,
             turns: 1,
         }
@@ -245,8 +241,8 @@ impl Driver {
             let Ok(call) = channels.calls.try_recv() else { break };
             self.on_call(call);
         }
-        while let Some((from, message)) = self.waiting.pop_front() {
-            self.take(Input::Message { from, message });
+        while let Some(message) = self.waiting.next() {
+            self.take(message);
             if self.has_run_long() {
                 break;
             }
@@ -274,7 +270,7 @@ impl Driver {
 
     /// Returns true while messages of peers are taken.
     fn has_room(&self) -> bool {
-        self.keeps_up() && self.waiting.len() < WAITING
+        self.keeps_up() && self.waiting.has_room()
     }
 
     /// Returns true where the current step has taken one request or message at most, so that nobody else waits.
@@ -421,16 +417,8 @@ impl Driver {
     }
 
     fn on_input(&mut self, input: Input) {
-        match input {
-            Input::Message { from, message: message @ Message::Ops { more: true, .. } } => {
-                self.waiting.push_back((from, message));
-            }
-            Input::Disconnected(peer) => {
-                // No message of a connection comes after its end. What is lost here is sent again.
-                self.waiting.retain(|(from, _)| *from != peer);
-                self.take(Input::Disconnected(peer));
-            }
-            input => self.take(input),
+        if let Some(input) = self.waiting.sort(input) {
+            self.take(input);
         }
     }
 

@@ -32,6 +32,10 @@ pub(super) const NEWCOMER_FRAME: usize = 256 << 10;
 const NEWCOMER_STREAMS: u32 = 2;
 /// Bytes of a snapshot in flight to such a peer; unacknowledged bytes are kept in memory.
 const NEWCOMER_SEND_WINDOW: u32 = 2 * STREAM_WINDOW;
+/// The round trip that is assumed until one is measured. The first packet to a peer is sent again after three times this
+/// and then after twice as long each time, so a link that has healed is mostly in use again within a second. Where round
+/// trips are longer than that, the first packets go twice. A guess at half the way round the world.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Flow control limits of a connection.
 pub(super) struct Windows {
@@ -151,6 +155,7 @@ impl Limits {
         let idle = IdleTimeout::try_from(self.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into());
         quic.max_idle_timeout(Some(idle))
             .keep_alive_interval(Some(self.keep_alive))
+            .initial_rtt(FIRST_ROUND_TRIP)
             .max_concurrent_bidi_streams(1u32.into())
             .max_concurrent_uni_streams(0u32.into())
             .stream_receive_window(STREAM_WINDOW.into())
