@@ -25,8 +25,8 @@ use crate::transport::{ClusterKey, Handle, JoinError, JoinToken, Joined};
 
 /// The number of inputs of each kind that one step takes at most, so that a step stays short. A guess.
 const STEP: usize = 512;
-/// Once a step has taken so long, it takes no more messages by which this node catches up. Such a message brings up to 2,048
-/// ops, which take far longer than any other input. A guess.
+/// A step takes one message by which this node catches up, and more of them until it has taken so long. Such a message brings
+/// up to 2,048 ops, which take far longer than any other input. A guess.
 const LONG: Duration = Duration::from_millis(2);
 /// The connections of this thread get a turn for so much of a step's time, and so many at most. In a turn QUIC sends some 20
 /// datagrams, and a message of 2,048 ops has several hundred. Guesses.
@@ -122,7 +122,7 @@ pub(super) struct Driver {
     waiting: Waiting,
     /// The number of requests and messages that the current step has taken.
     taken: usize,
-    /// The number of turns that the connections of this thread get after the last step.
+    /// The number of turns that the connections of this thread get next.
     turns: u32,
 }
 
@@ -193,7 +193,7 @@ impl Driver {
                 continue;
             }
             // The connections that this thread serves get their turns, also while inputs never run out.
-            for _ in 0..self.turns {
+            for _ in 0..std::mem::replace(&mut self.turns, 1) {
                 tokio::task::yield_now().await;
             }
             tokio::select! {
@@ -290,7 +290,7 @@ impl Driver {
         let took = self.step_began.take().map(|began| self.clocks.instant_now() - began);
         took.into_iter().for_each(|took| self.watches.metrics.stepped(took));
         let turns = took.unwrap_or_default().as_micros() / TURN_EVERY.as_micros();
-        self.turns = u32::try_from(turns).unwrap_or(MOST_TURNS).clamp(1, MOST_TURNS);
+        self.turns = u32::try_from(turns).unwrap_or(MOST_TURNS).clamp(self.turns, MOST_TURNS);
         end
     }
 
@@ -417,6 +417,12 @@ impl Driver {
     }
 
     fn on_input(&mut self, input: Input) {
+        if let Input::Disconnected(peer) = input {
+            // No message of a connection comes after its end.
+            while let Some(message) = self.waiting.next_of(peer) {
+                self.take(message);
+            }
+        }
         if let Some(input) = self.waiting.sort(input) {
             self.take(input);
         }

@@ -32,9 +32,9 @@ pub(super) const NEWCOMER_FRAME: usize = 256 << 10;
 const NEWCOMER_STREAMS: u32 = 2;
 /// Bytes of a snapshot in flight to such a peer; unacknowledged bytes are kept in memory.
 const NEWCOMER_SEND_WINDOW: u32 = 2 * STREAM_WINDOW;
-/// The round trip that is assumed until one is measured. The first packet to a peer is sent again after three times this
-/// and then after twice as long each time, so a link that has healed is mostly in use again within a second. Where round
-/// trips are longer than that, the first packets go twice. A guess at half the way round the world.
+/// The round trip that is assumed until one is measured. The first packet to a peer is sent again after three times this,
+/// and then after twice as long each time, so that a link that has healed is mostly in use again within a second. Where a
+/// round trip takes longer than those 300 ms, the first packets go twice. A guess: few are so long.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Flow control limits of a connection.

@@ -2,9 +2,9 @@
 //!
 //! Most names and ids that are looked up are new, and each of fjall's files has to say so, from a filter of its own: a
 //! dozen reads of memory far apart for each file. Here all keys that the tables got are in one Bloom filter, so the answer
-//! is a read or a few. Of claims there are the tenures, because one asks whether a tenure has any. Keys that were deleted stay in it, which costs a look-up in the tables and nothing else. Of every table it
-//! also says whether it had rows at the start or got some since: some are used by few clusters, and looked into by each
-//! registration.
+//! is a read or a few. Of the claims their tenures are here, because the registry asks whether a tenure has any. Keys that were
+//! deleted stay in it, which costs a look-up in the tables and nothing else. Of every table it also says whether it had rows at
+//! the start or got some since: some are used by few clusters, and looked into by each registration.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
