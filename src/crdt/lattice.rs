@@ -198,6 +198,7 @@ impl Lattice {
         later.into_iter().for_each(|later| self.lose(store, later, effects));
     }
 
+    /// Notes in a registration that it has a twin.
     fn note_twin(&self, store: &mut dyn Store, twin: Stamp) {
         if let Some(mut registration) = Registration::load(store, twin).filter(|registration| !registration.has_twins) {
             registration.has_twins = true;

@@ -32,7 +32,8 @@ pub struct Registration {
     pub seq: Seq,
     /// The id that the client chose; none where the id is made from the stamp.
     pub chosen_id: Option<Uuid>,
-    /// True where another registration with this id is, or was, its twin. Saves the search for twins, which hardly any has.
+    /// True once a twin of it has arrived: another registration with this id, see [`ID_WINDOW`](super::ID_WINDOW). Hardly any has
+    /// one, so most losers need no look into the table of ids.
     pub has_twins: bool,
     /// The application's identifier for the holder of the names; empty once erased.
     pub owner: String,

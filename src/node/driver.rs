@@ -119,6 +119,7 @@ pub(super) struct Driver {
     limits: Option<NodeLimits>,
     /// The time at which the first input of the current step came.
     step_began: Option<Instant>,
+    /// Messages that are taken after all other inputs.
     waiting: Waiting,
     /// The number of requests and messages that the current step has taken.
     taken: usize,
@@ -264,6 +265,7 @@ impl Driver {
         self.replica.store().backlog() < MAX_BACKLOG
     }
 
+    /// Returns true where the current step should take no more messages by which this node catches up.
     fn has_run_long(&self) -> bool {
         self.step_began.is_some_and(|began| self.clocks.instant_now() - began >= LONG)
     }
@@ -273,7 +275,7 @@ impl Driver {
         self.keeps_up() && self.waiting.has_room()
     }
 
-    /// Returns true where the current step has taken one request or message at most, so that nobody else waits.
+    /// Returns true where the current step has taken one request or message at most and none waits, so that nobody is held up.
     fn is_unhurried(&self) -> bool {
         self.taken <= 1 && self.waiting.is_empty()
     }
@@ -418,7 +420,7 @@ impl Driver {
 
     fn on_input(&mut self, input: Input) {
         if let Input::Disconnected(peer) = input {
-            // No message of a connection comes after its end.
+            // The replica gets no message of a connection after the end of it.
             while let Some(message) = self.waiting.next_of(peer) {
                 self.take(message);
             }

@@ -160,7 +160,8 @@ pub struct Restored {
 /// The directory in which a restored one is made, inside of an existing directory, which may be a mount point.
 const RESTORING: &str = ".forename-restoring";
 
-/// What a restoration that broke off may have left beside that one. The store comes last.
+/// What is moved out of that directory before the store is. So where a restoration broke off, these files may lie in the directory
+/// that was to be filled, and there is no store beside them.
 const LEFT: [&str; 2] = ["identity.key", "LOCK"];
 
 /// Returns true where a directory exists. It has to be empty, but for what a file system puts there itself and what a

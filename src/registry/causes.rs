@@ -1,21 +1,25 @@
-//! What a registration lost to. It is read once for each verdict, since the rows lie far apart in the store.
+//! The causes of a loss: the earlier registrations that hold the names of one that lost, or its id.
+//!
+//! A verdict asks several things about them: whether a majority holds one, which of them is a twin, whom the event names. So they
+//! are read from the store once, and the answers come from what was read.
 
 use super::Reader;
 use super::feed::LostTo;
 use crate::clock::Stamp;
 use crate::crdt::Registration;
 
-/// The registrations that one lost to.
+/// All registrations that a registration lost to.
 #[derive(Debug)]
 pub(super) struct Causes(Vec<Cause>);
 
-/// A registration that another one lost to.
+/// One of them.
 #[derive(Debug)]
 pub(super) struct Cause {
     /// The index of the lost claim; none where the registration lost as a later twin.
     claim: Option<usize>,
+    /// The stamp of the registration that won.
     pub(super) stamp: Stamp,
-    /// The registration; none where it is forgotten.
+    /// The registration that won; none where it is forgotten.
     pub(super) winner: Option<Registration>,
 }
 
